@@ -1,0 +1,211 @@
+"""RGB ↔ CIE Lab in PyTorch: batched, differentiable, on any device.
+
+The only file that knows the D65 white, the 50 and the 110.  The constants are
+those of `skimage.color`: sRGB (IEC 61966-2-1) and the CIE 1976 formulas for
+the 2° observer under D65.
+
+Shapes: images are (B, 3, H, W).  Ranges: R, G, B in [0, 1]; L* in [0, 100];
+a* and b* about [-110, 110].  What a network sees is the normalised pair
+`L = L* / 50 - 1` and `ab = (a*, b*) / 110`.
+
+Everything is computed in float32 (float64 stays float64), also inside an
+autocast region, and every gradient is finite, black included.
+"""
+
+import torch
+from torch import Tensor
+
+RGB_TO_XYZ = torch.tensor(
+    [[0.412453, 0.357580, 0.180423],
+     [0.212671, 0.715160, 0.072169],
+     [0.019334, 0.119193, 0.950227]],
+    dtype=torch.float64,
+)  # fmt: skip
+WHITE_D65 = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
+
+# XYZ is only ever used relative to white, so white is folded into the matrix.
+_RGB_TO_XYZ = RGB_TO_XYZ / WHITE_D65[:, None]
+_XYZ_TO_RGB = torch.linalg.inv(_RGB_TO_XYZ)
+
+# With f = cube root of XYZ / white:  L* = 116 fy - 16,  a* = 500 (fx - fy),  b* = 200 (fy - fz).
+_F_TO_LAB = torch.tensor([[0, 116, 0], [500, -500, 0], [0, 200, -200]], dtype=torch.float64)
+_LAB_TO_F = torch.linalg.inv(_F_TO_LAB)
+_LAB_OFFSET = torch.tensor([16, 0, 0], dtype=torch.float64)
+
+L_SCALE = 50.0  # L  = L* / 50 - 1
+AB_SCALE = 110.0  # ab = (a*, b*) / 110
+
+_OUT_OF_GAMUT = 1e-4  # in linear RGB: L* moves by less than 0.1, even in the shadows
+
+
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """Convert sRGB to CIE L*a*b*.
+
+    Args:
+        rgb: (B, 3, H, W), floating point in [0, 1], or uint8 in [0, 255].
+            uint8 is faster: its 256 values are linearised by a table.
+
+    Returns:
+        (B, 3, H, W): L* in [0, 100], a* and b*, float32 (float64 for float64).
+
+    Raises:
+        ValueError: if `rgb` is not (B, 3, H, W).
+        TypeError: if `rgb` is of another integer type.
+    """
+    _check(rgb, "rgb")
+    with torch.autocast(rgb.device.type, enabled=False):
+        xyz = _mix(_RGB_TO_XYZ, _linear_from_srgb(rgb))
+        return _mix(_F_TO_LAB, _cube_root(xyz)) - _column(_LAB_OFFSET, xyz)
+
+
+def lab_to_rgb(lab: Tensor) -> Tensor:
+    """Convert CIE L*a*b* to sRGB.
+
+    Colours that sRGB cannot show are clipped per channel, as in `skimage`.
+    Clipping shifts the lightness (by up to 13): call `fit_to_gamut` first
+    where the lightness must stay.
+
+    Args:
+        lab: (B, 3, H, W): L* in [0, 100], a*, b*.
+
+    Returns:
+        (B, 3, H, W) in [0, 1], float32 (float64 for float64).
+
+    Raises:
+        ValueError: if `lab` is not (B, 3, H, W).
+    """
+    _check(lab, "lab")
+    with torch.autocast(lab.device.type, enabled=False):
+        return _srgb_from_linear(_linear_from_lab(lab)).clamp(0, 1)
+
+
+def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """Split L*a*b* into what the generator is given and what it predicts.
+
+    Args:
+        lab: (B, 3, H, W): L* in [0, 100], a*, b*.
+
+    Returns:
+        L: (B, 1, H, W), L* / 50 - 1, in [-1, 1];
+        ab: (B, 2, H, W), (a*, b*) / 110.
+    """
+    _check(lab, "lab")
+    return lab[:, :1] / L_SCALE - 1, lab[:, 1:] / AB_SCALE
+
+
+def merge_lab(L: Tensor, ab: Tensor) -> Tensor:
+    """Join a normalised pair again: the inverse of `split_lab`.
+
+    Args:
+        L: (B, 1, H, W) in [-1, 1].
+        ab: (B, 2, H, W), (a*, b*) / 110; may be of lower precision than `L`.
+
+    Returns:
+        (B, 3, H, W): L* in [0, 100], a*, b*.
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+    """
+    if L.ndim != 4 or L.shape[1] != 1 or ab.shape != (L.shape[0], 2, *L.shape[2:]):
+        raise ValueError(
+            f"expected L (B, 1, H, W) and ab (B, 2, H, W), got {tuple(L.shape)} and {tuple(ab.shape)}"
+        )
+    return torch.cat([(_real(L) + 1) * L_SCALE, _real(ab) * AB_SCALE], dim=1)
+
+
+def fit_to_gamut(lab: Tensor, steps: int = 12) -> Tensor:
+    """Bring colours into the sRGB gamut by taking away chroma, never lightness.
+
+    A colour that sRGB cannot show moves straight towards the grey of its own
+    lightness, keeping its hue angle, until it can be shown.  How far is found
+    by bisection, for the pixels that need it only.  Gradients flow through the
+    scaled a* and b*; the scale itself counts as a constant.
+
+    Args:
+        lab: (B, 3, H, W): L* in [0, 100], a*, b*.
+        steps: bisection steps; 12 place the edge to 1/4096 of the chroma.
+
+    Returns:
+        (B, 3, H, W) with the same L*.
+    """
+    _check(lab, "lab")
+    lab = _real(lab)
+    with torch.no_grad(), torch.autocast(lab.device.type, enabled=False):
+        outside = ~_shown(lab)  # (B, H, W)
+        pixels = lab.movedim(1, -1)[outside].T[None, :, None]  # (1, 3, 1, N)
+        low = torch.zeros_like(pixels[:, :1])
+        high = torch.ones_like(low)
+        for _ in range(steps):
+            middle = (low + high) / 2
+            fits = _shown(_scale_chroma(pixels, middle))[:, None]
+            low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+        scale = torch.ones_like(lab[:, :1])
+        scale[outside[:, None]] = low.flatten()
+    return _scale_chroma(lab, scale)
+
+
+def _scale_chroma(lab: Tensor, scale: Tensor) -> Tensor:
+    return torch.cat([lab[:, :1], lab[:, 1:] * scale], dim=1)
+
+
+def _shown(lab: Tensor) -> Tensor:
+    """(B, H, W) bool: can sRGB show this colour?"""
+    linear = _linear_from_lab(lab)
+    return ((linear >= -_OUT_OF_GAMUT) & (linear <= 1 + _OUT_OF_GAMUT)).all(dim=1)
+
+
+def _linear_from_srgb(rgb: Tensor) -> Tensor:
+    if rgb.dtype == torch.uint8:
+        table = _linear_from_srgb(torch.arange(256, device=rgb.device) / 255)
+        return table.index_select(0, rgb.flatten().int()).view(rgb.shape)
+    rgb = _real(rgb)
+    # The clamp keeps the branch that `where` throws away from sending NaN or inf back.
+    curve = ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(rgb > 0.04045, curve, rgb / 12.92)
+
+
+def _srgb_from_linear(linear: Tensor) -> Tensor:
+    curve = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curve, linear * 12.92)
+
+
+def _linear_from_lab(lab: Tensor) -> Tensor:
+    lab = _real(lab)
+    f = _mix(_LAB_TO_F, lab + _column(_LAB_OFFSET, lab))
+    f = torch.cat([f[:, :2], f[:, 2:].clamp(min=0)], dim=1)  # as skimage: no negative Z
+    xyz = torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+    return _mix(_XYZ_TO_RGB, xyz)
+
+
+def _cube_root(xyz: Tensor) -> Tensor:
+    """CIE's cube root, continued as a straight line below 0.008856 so that its slope stays finite.
+
+    Root and line meet there, so the two clamped halves add up without a `where`.
+    """
+    edge = 0.008856
+    return xyz.clamp(min=edge) ** (1 / 3) + (xyz - edge).clamp(max=0) * 7.787
+
+
+def _mix(matrix: Tensor, planes: Tensor) -> Tensor:
+    """Multiply the three planes of (B, 3, H, W) by a 3×3 matrix."""
+    matrix = matrix.to(planes.device, planes.dtype) if planes.device.type != "mps" else (
+        matrix.to(planes.dtype).to(planes.device)  # MPS has no float64 to convert from
+    )
+    if planes.is_cuda:  # a matrix product may be run in TF32 there, which would move a* by 0.1
+        return (matrix[:, :, None, None] * planes[:, None]).sum(dim=2)
+    return (matrix @ planes.flatten(2)).view(planes.shape)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    return values.to(like.dtype).to(like.device)[:, None, None]
+
+
+def _real(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _check(image: Tensor, name: str) -> None:
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ValueError(f"expected {name} of shape (B, 3, H, W), got {tuple(image.shape)}")
+    if not image.is_floating_point() and image.dtype != torch.uint8:
+        raise TypeError(f"expected {name} as floating point or uint8, got {image.dtype}")
