@@ -1,0 +1,114 @@
+"""Weights as safetensors, with what made them.  The only file that reads or writes weights.
+
+A checkpoint carries, in its header, the name and the options of its network, so
+that it can be built again, and whatever the training noted down.  No pickle is
+ever read.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from .models import GENERATORS, PatchDiscriminator, build_generator
+from .photos import write_whole
+
+FORMAT = "colorize_lib/1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; its text is one sentence that names the file."""
+
+
+def save_checkpoint(
+    path: str | Path, model: nn.Module, *, dtype: torch.dtype | None = None, **made_by
+) -> Path:
+    """Write a network's weights, whole or not at all.
+
+    Args:
+        path: where to; an existing file is replaced.
+        model: a generator or a discriminator of this library (it has a `config`).
+        dtype: store floating-point weights in this type, e.g. torch.float16.
+        made_by: what made them: anything that JSON can hold.
+
+    Raises:
+        TypeError: for a network without a `config`.
+    """
+    if not hasattr(model, "config"):
+        raise TypeError(f"{type(model).__name__} has no `config` to build it from again")
+    state = {
+        name: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+    }
+    header = {"format": FORMAT, "config": json.dumps(model.config), "made_by": json.dumps(made_by)}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, save(state, metadata=header))
+    return path
+
+
+def read_header(path: str | Path) -> dict:
+    """A checkpoint's {"config": …, "made_by": …}.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist: check the path of the weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, cut off, or not a safetensors file ({error}): copy it again"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
+    return {key: json.loads(header[key]) for key in ("config", "made_by")}
+
+
+def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+    """Load weights, strictly: every tensor must be there, and none other.
+
+    Args:
+        path: a file by `save_checkpoint`.
+        model: a network to load into; None builds the one that the file names.
+
+    Returns:
+        The network, float32, on the device where it was (a new one: the CPU), in eval mode if new.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or belongs to another network.
+    """
+    header = read_header(path)
+    config = dict(header["config"])
+    if model is not None and model.config != config:
+        raise CheckpointError(f"{path} holds weights for {_describe(config)}, not for {_describe(model.config)}")
+    model = build(config).eval() if model is None else model
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit {_describe(config)}: {error}") from error
+    return model
+
+
+def build(config: dict) -> nn.Module:
+    """Build the network that a `config` describes, without looking for ImageNet weights."""
+    options = dict(config)
+    name = options.pop("name", None)
+    if name == "patchgan":
+        return PatchDiscriminator(**options)
+    if name not in GENERATORS:
+        raise CheckpointError(f"this version of colorize_lib knows no network called '{name}'")
+    return build_generator(name, **options)
+
+
+def _describe(config: dict) -> str:
+    options = ", ".join(f"{key}={value}" for key, value in config.items() if key != "name")
+    return f"{config['name']}({options})"

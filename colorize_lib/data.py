@@ -1,0 +1,420 @@
+"""Folders of photos → DataLoaders of {"L", "ab"}.
+
+Every photo is decoded once, to a small square of uint8 RGB, and kept.  An epoch
+then cuts its crops out of memory, and the colour conversion runs per batch, on
+the device.
+"""
+
+import csv
+import hashlib
+import math
+import os
+import random
+import sys
+import urllib.request
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms.v2.functional import resized_crop
+from tqdm.auto import tqdm
+
+from .color import rgb_to_lab, split_lab
+from .photos import SUFFIXES, PhotoError, open_photo, resize_photo
+
+Batch = dict[str, Tensor]
+
+
+def find_photos(folder: str | Path) -> list[Path]:
+    """All image files in a folder and its subfolders, sorted; hidden ones are left out.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no photo in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder: check the path")
+    photos = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not photos:
+        raise FileNotFoundError(f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))})")
+    return photos
+
+
+def split_photos(photos: Iterable[Path], valid: float = 0.2, seed: int = 0) -> tuple[list[Path], list[Path]]:
+    """Split photos into training and validation photos, for good.
+
+    The seed and the file's name decide alone, through a hash, on which side a
+    photo goes.  So a photo stays on its side when others are added or removed,
+    or when the folder moves.  The share of validation photos is therefore only
+    about `valid`; of two or more photos, each side gets at least one.
+
+    Returns:
+        (training photos, validation photos), each sorted.
+    """
+
+    def rank(photo: Path) -> float:
+        digest = hashlib.sha256(f"{seed}/{Path(photo).name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64
+
+    ranked = sorted((Path(photo) for photo in photos), key=rank)
+    count = sum(rank(photo) < valid for photo in ranked)
+    if len(ranked) > 1 and 0 < valid < 1:
+        count = min(max(count, 1), len(ranked) - 1)
+    return sorted(ranked[count:]), sorted(ranked[:count])
+
+
+def sample_photos(split: str | None = None) -> list[Path]:
+    """The colour photographs in the project's `data/samples`.
+
+    Args:
+        split: `train` or `val`, as data/samples/ATTRIBUTION.csv has it; None for all.
+
+    Raises:
+        FileNotFoundError: if the package was installed without the project's folder.
+    """
+    folder = Path(__file__).resolve().parents[1] / "data" / "samples"
+    table = folder / "ATTRIBUTION.csv"
+    if not table.exists():
+        raise FileNotFoundError(f"{table} does not exist: the sample photos come with the project's repository")
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["file"].startswith("photos/")]
+    return sorted(folder / row["file"] for row in rows if split in (None, row["split"]))
+
+
+def draw_crop(
+    rng: random.Random,
+    aspect: float,
+    scale: tuple[float, float] = (0.4, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> tuple[float, float, float, float]:
+    """Draw a random crop of a photo.
+
+    Args:
+        rng: where the randomness comes from.
+        aspect: the photo's width / height.
+        scale: the crop's share of the photo's area.
+        ratio: the crop's width / height.
+
+    Returns:
+        (top, left, height, width), as fractions of the photo's height and width.
+    """
+    for _ in range(10):
+        area = rng.uniform(*scale)
+        shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]))) / aspect
+        height, width = math.sqrt(area / shape), math.sqrt(area * shape)
+        if height <= 1 and width <= 1:
+            return rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width
+    return 0.0, 0.0, 1.0, 1.0
+
+
+class PhotoDataset(Dataset):
+    """Photos, decoded once and kept as squares of uint8 RGB.
+
+    A photo is stretched to a square when it is stored; its aspect ratio is kept
+    beside it, so that crops come out undistorted.  Photos that cannot be read
+    are left out and listed in `skipped`.
+
+    Args:
+        photos: image files.
+        size: the side of the squares that come out, in pixels.
+        augment: cut random crops and flip them; else the whole photo comes, stretched.
+        scale: the crops' share of the photo's area.
+        store: the side of the squares that are kept: `size`, or a quarter more with `augment`.
+        cache: `memory`, or a folder for one file that later runs will find again.
+        seed: of the crops.  A crop depends on seed, epoch and photo alone.
+        progress: show a progress bar while decoding.
+
+    Items: `dataset[i]` or `dataset[epoch, i]`: uint8 (3, size, size).
+
+    Raises:
+        PhotoError: if not one photo can be read.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Path],
+        size: int = 256,
+        *,
+        augment: bool = False,
+        scale: tuple[float, float] = (0.4, 1.0),
+        store: int | None = None,
+        cache: str | Path = "memory",
+        seed: int = 0,
+        progress: bool = False,
+    ):
+        self.size, self.augment, self.scale, self.seed = size, augment, scale, seed
+        self.skipped: list[str] = []
+        store = store or (size * 5 // 4 if augment else size)
+        photos = [Path(photo) for photo in photos]
+
+        def decode(photo: Path) -> tuple[Tensor, float] | PhotoError:
+            try:
+                rgb = open_photo(photo, min_side=store)
+            except PhotoError as error:
+                return error
+            square = torch.from_numpy(resize_photo(rgb, store, store).copy())
+            return square.permute(2, 0, 1), rgb.shape[1] / rgb.shape[0]
+
+        shape = (len(photos), 3, store, store)
+        known = None if cache == "memory" else _cache_file(Path(cache), photos, store)
+        if known is not None and known.exists():
+            saved = torch.load(known.with_suffix(".pt"), weights_only=True)
+            self.squares = torch.from_file(str(known), size=math.prod(shape), dtype=torch.uint8).view(shape)
+            self.aspects, kept, self.skipped = saved["aspects"], saved["kept"], saved["skipped"]
+        else:
+            part = known and known.with_name(f"{known.stem}.{os.getpid()}.part")
+            self.squares = (
+                torch.empty(shape, dtype=torch.uint8)
+                if part is None
+                else torch.from_file(str(part), shared=True, size=math.prod(shape), dtype=torch.uint8).view(shape)
+            )
+            self.aspects, kept = [1.0] * len(photos), []
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                decoded = pool.map(decode, photos)
+                bar = tqdm(decoded, "decoding", len(photos), disable=not progress, file=sys.stdout, leave=False)
+                for i, result in enumerate(bar):
+                    if isinstance(result, PhotoError):
+                        self.skipped.append(str(result))
+                    else:
+                        self.squares[i], self.aspects[i] = result
+                        kept.append(i)
+            if part is not None:
+                torch.save(
+                    {"aspects": self.aspects, "kept": kept, "skipped": self.skipped}, known.with_suffix(".pt")
+                )
+                part.replace(known)
+        if not kept:
+            first = f"; the first: {self.skipped[0]}" if self.skipped else ""
+            raise PhotoError(f"none of the {len(photos)} photos can be read{first}")
+        self.kept = kept
+        self.photos = [photos[i] for i in kept]
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Tensor:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        square, aspect = self.squares[self.kept[index]], self.aspects[self.kept[index]]
+        if not self.augment:
+            side = square.shape[-1]
+            return square if side == self.size else _resize(square, 0, 0, side, side, self.size)
+        rng = random.Random(f"{self.seed}/{epoch}/{index}")
+        side = square.shape[-1]
+        top, left, height, width = (round(side * part) for part in draw_crop(rng, aspect, self.scale))
+        crop = _resize(square, top, left, max(height, 1), max(width, 1), self.size)
+        return crop.flip(-1) if rng.random() < 0.5 else crop
+
+
+def _resize(square: Tensor, top: int, left: int, height: int, width: int, size: int) -> Tensor:
+    return resized_crop(square, top, left, height, width, [size, size], antialias=True)
+
+
+def _cache_file(folder: Path, photos: Sequence[Path], store: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(str(store).encode())
+    for photo in photos:
+        stat = photo.stat() if photo.exists() else None
+        digest.update(f"{photo.resolve()}/{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return folder / f"photos-{store}-{digest.hexdigest()[:16]}.u8"
+
+
+class EpochSampler(Sampler):
+    """Yields (epoch, index) in an order that depends on the seed and the epoch alone.
+
+    So nothing needs to be saved to go on in the middle of an epoch: set `epoch`
+    and `skip`.  `skip` holds for one pass.
+    """
+
+    def __init__(self, length: int, seed: int = 0):
+        self.length, self.seed, self.epoch, self.skip = length, seed, 0, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = list(range(self.length))
+        random.Random(f"{self.seed}/{self.epoch}").shuffle(order)
+        skip, self.skip = self.skip, 0
+        return iter([(self.epoch, index) for index in order[skip:]])
+
+
+class LabLoader:
+    """A DataLoader of uint8 RGB (B, 3, H, W), read as batches {"L", "ab"} on a device."""
+
+    def __init__(self, loader: DataLoader, device: torch.device | str | None = None):
+        self.loader = loader
+        self.device = torch.device(device) if device is not None else default_device()
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.loader.dataset
+
+    @property
+    def batch_size(self) -> int:
+        return self.loader.batch_size
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rgb in self.loader:
+            yield lab_batch(rgb.to(self.device, non_blocking=True))
+
+
+@dataclass
+class DataLoaders:
+    """Training and validation batches."""
+
+    train: LabLoader
+    valid: LabLoader | None = None
+
+
+def make_dataloaders(
+    train: Sequence[Path],
+    valid: Sequence[Path] = (),
+    size: int = 256,
+    batch_size: int = 16,
+    *,
+    augment: bool = True,
+    scale: tuple[float, float] = (0.4, 1.0),
+    cache: str | Path = "memory",
+    seed: int = 0,
+    num_workers: int | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> DataLoaders:
+    """Photos → shuffled, augmented training batches and plain validation batches.
+
+    Args:
+        train, valid: image files.
+        size: the side of the pictures, in pixels.
+        batch_size: photos per batch.
+        augment: random resized crops and flips for the training photos.
+        scale: the crops' share of a photo's area.
+        cache: `memory` (size² × 4.7 bytes a training photo), or a folder.
+        seed: of the order and the crops.
+        num_workers: processes that cut crops; None: 8 on CUDA, else none, since
+            they would only take the CPU from the training.
+        device: where batches are converted and yielded; None: CUDA, else MPS, else CPU.
+        progress: show a progress bar while decoding.
+
+    Returns:
+        `DataLoaders`; each batch is {"L": (B, 1, size, size), "ab": (B, 2, size, size)}, float32.
+    """
+    device = torch.device(device) if device is not None else default_device()
+    if num_workers is None:
+        num_workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
+    common = {
+        "batch_size": batch_size,
+        "num_workers": num_workers,
+        "persistent_workers": num_workers > 0,
+        "pin_memory": device.type == "cuda",
+    }
+    data = PhotoDataset(
+        train, size, augment=augment, scale=scale, cache=cache, seed=seed, progress=progress
+    )
+    sampler = EpochSampler(len(data), seed)
+    # A generator of its own, so that starting an epoch draws nothing from the global one.
+    loader = DataLoader(
+        data, sampler=sampler, drop_last=len(data) >= batch_size, generator=torch.Generator(), **common
+    )
+    loaders = DataLoaders(LabLoader(loader, device))
+    if valid:
+        data = PhotoDataset(valid, size, cache=cache, progress=progress)
+        loaders.valid = LabLoader(DataLoader(data, generator=torch.Generator(), **common), device)
+    return loaders
+
+
+def lab_batch(rgb: Tensor) -> Batch:
+    """RGB (B, 3, H, W), uint8 or in [0, 1] → {"L": (B, 1, H, W), "ab": (B, 2, H, W)}."""
+    L, ab = split_lab(rgb_to_lab(rgb))
+    return {"L": L, "ab": ab}
+
+
+def default_device() -> torch.device:
+    """CUDA where there is one, else MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+DATASETS = {"imagenette": "IMAGENETTE_320", "coco_sample": "COCO_SAMPLE"}  # names in fastai's URLs
+
+
+def fetch_photos(name: str, url: str | None = None) -> list[Path]:
+    """Download a named set of photos, once, and list them.
+
+    `imagenette`: 13,394 photos of ten classes, short side 320, 340 MB.
+    `coco_sample`: 21,837 photos of everyday scenes, 3 GB.
+
+    The archive is downloaded with a progress bar; a download that broke off goes
+    on where it stopped.  fastai's `untar_data` checks and unpacks it, under ~/.fastai.
+
+    Args:
+        name: see above.
+        url: take the archive from here instead.
+
+    Raises:
+        ValueError: for an unknown name.
+        ConnectionError: if the download fails; call again to go on with it.
+    """
+    from fastai.data.external import URLs, fastai_cfg, untar_data
+
+    if name not in DATASETS:
+        raise ValueError(f"no data set is called '{name}': choose from {', '.join(DATASETS)}")
+    url = url or getattr(URLs, DATASETS[name])
+    config = fastai_cfg()
+    archive = config.path("archive") / url.rsplit("/", 1)[-1]
+    unpacked = config.path("data") / archive.name.removesuffix(".tgz")
+    if not archive.exists() and not unpacked.exists():
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        download(url, archive)
+    return find_photos(untar_data(url))
+
+
+def download(url: str, path: Path) -> Path:
+    """Download to `path`, going on with `path.part` if an earlier try left one.
+
+    Raises:
+        ConnectionError: if it fails; what has arrived is kept for the next try.
+    """
+    part = path.with_name(path.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            resumed = answer.status == 206
+            left = int(answer.headers.get("Content-Length", 0))
+            total = left + have * resumed
+            with (
+                part.open("ab" if resumed else "wb") as file,
+                tqdm(total=total or None, initial=have * resumed, unit="B", unit_scale=True,
+                     desc=path.name, file=sys.stdout) as bar,
+            ):  # fmt: skip
+                while block := answer.read(1 << 20):
+                    file.write(block)
+                    bar.update(len(block))
+    except HTTPError as error:
+        if error.code != 416:  # 416: there is nothing left to fetch
+            raise ConnectionError(f"{url} could not be downloaded ({error}): try again later") from error
+        total = have
+    except OSError as error:
+        raise ConnectionError(f"{url} could not be downloaded ({error}): call again to go on with it") from error
+    if total and part.stat().st_size != total:
+        raise ConnectionError(f"{url} broke off at {part.stat().st_size:,} of {total:,} bytes: call again to go on")
+    part.replace(path)
+    return path

@@ -1,0 +1,51 @@
+"""The GAN losses and their labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GAN_MODES = ("vanilla", "lsgan", "hinge")
+
+
+class GANLoss(nn.Module):
+    """What the discriminator's logits cost, for the discriminator and for the generator.
+
+    Args:
+        mode: `vanilla`: binary cross-entropy (Goodfellow et al., 2014), with the
+            non-saturating generator loss that pix2pix uses; `lsgan`: least squares
+            (Mao et al., 2017); `hinge` (Lim & Ye, 2017; Miyato et al., 2018).
+        real_label: the discriminator's target for real photos; 0.9 is one-sided
+            label smoothing (Salimans et al., 2016).  The hinge loss has no labels.
+        fake_label: the discriminator's target for generated ones.
+
+    Raises:
+        ValueError: for an unknown mode.
+    """
+
+    def __init__(self, mode: str = "vanilla", real_label: float = 1.0, fake_label: float = 0.0):
+        super().__init__()
+        if mode not in GAN_MODES:
+            raise ValueError(f"no GAN loss is called '{mode}': choose from {', '.join(GAN_MODES)}")
+        self.mode, self.real_label, self.fake_label = mode, real_label, fake_label
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's loss: the mean over its two halves.
+
+        Args:
+            real, fake: logits of any shape, for real and for generated photos.
+        """
+        if self.mode == "hinge":
+            return (F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()) / 2
+        return (self._to_label(real, self.real_label) + self._to_label(fake, self.fake_label)) / 2
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """The generator's loss: how far its photos are from being called real.
+
+        The target is 1 here, also with smoothed labels.
+        """
+        return -fake.float().mean() if self.mode == "hinge" else self._to_label(fake, 1.0)
+
+    def _to_label(self, logits: Tensor, label: float) -> Tensor:
+        target = torch.full_like(logits, label, dtype=torch.float32)
+        loss = F.binary_cross_entropy_with_logits if self.mode == "vanilla" else F.mse_loss
+        return loss(logits.float(), target)
