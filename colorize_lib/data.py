@@ -182,7 +182,7 @@ class PhotoDataset(Dataset):
             self.aspects, kept = [1.0] * len(photos), []
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 decoded = pool.map(decode, photos)
-                bar = tqdm(decoded, "decoding", len(photos), disable=not progress, file=sys.stdout, leave=False)
+                bar = tqdm(decoded, "decoding", len(photos), disable=None if progress else True, file=sys.stdout, leave=False)
                 for i, result in enumerate(bar):
                     if isinstance(result, PhotoError):
                         self.skipped.append(str(result))

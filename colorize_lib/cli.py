@@ -1,0 +1,260 @@
+"""colorize …: photos in colour, training, evaluation, from the command line."""
+
+import argparse
+import shlex
+import sys
+import warnings
+from datetime import date
+from pathlib import Path
+
+DESCRIPTION = """\
+Colour black-and-white photos.
+
+  colorize PHOTO… -o DIR               colour photos, or whole folders of them
+  colorize train FOLDER --out DIR      train a generator on your own photos
+  colorize evaluate FOLDER             measure a generator on colour photos
+
+'colorize train --help' and 'colorize evaluate --help' say more.
+"""
+
+# What each generator is trained with unless the options say otherwise.  `unet` and
+# `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
+RECIPES = {
+    ("unet", "l1"): {"lr": 2e-4},
+    ("dynamic_unet", "l1"): {"lr": 1e-4},
+    ("chroma_unet", "l1"): {"lr": 3e-3, "encoder_lr": 1e-3, "schedule": "one_cycle", "weight_decay": 1e-2},
+    ("unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
+    ("dynamic_unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
+    ("chroma_unet", "adversarial"): {
+        "lr": 1e-4, "discriminator_lr": 2e-4, "betas": (0.0, 0.999), "lambda_l1": 20.0,
+        "gan_mode": "hinge", "schedule": "linear_decay",
+    },
+}  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 all well, 1 something was skipped, 2 nothing could be done."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands = {"train": (train_parser, train), "evaluate": (evaluate_parser, evaluate)}
+    make_parser, run = commands.get(arguments[0] if arguments else "", (photo_parser, colorize))
+    options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"colorize: {error}", file=sys.stderr)
+        return 2
+
+
+def photo_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files, or folders of them")
+    parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
+                        help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already")
+    parser.add_argument("--resolution", type=int, default=256, metavar="N",
+                        help="the network sees about N² pixels: more is finer, and less sure (default: 256)")  # fmt: skip
+    _add_weights(parser)
+    _add_device(parser)
+    return parser
+
+
+def colorize(options: argparse.Namespace) -> int:
+    from .colorizer import Colorizer
+    from .data import find_photos
+    from .photos import open_photo, save_photo
+
+    jobs, failures = [], []  # (photo, where to)
+    for given in options.photos:
+        try:
+            found = find_photos(given) if given.is_dir() else [given]
+        except OSError as error:
+            failures.append(str(error))
+            continue
+        root = given if given.is_dir() else given.parent
+        jobs += [(photo, options.out / photo.relative_to(root)) for photo in found]
+
+    colorizer = Colorizer.from_pretrained(options.weights, resolution=options.resolution, device=options.device)
+    done = 0
+    for photo, target in jobs:
+        try:
+            target = _writable(target)
+            if target.exists() and target.samefile(photo):
+                raise FileExistsError(f"{photo} would be overwritten by its own coloured version: choose another DIR")
+            if target.exists() and not options.overwrite:
+                raise FileExistsError(f"{target} exists already: choose another DIR, or --overwrite")
+            save_photo(target, colorizer(open_photo(photo)), like=photo, overwrite=options.overwrite)
+            print(target)
+            done += 1
+        except (ValueError, OSError) as error:
+            failures.append(str(error))
+    return _report(done, failures, "coloured")
+
+
+def train_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "colorize train",
+        description="Train a generator on a folder of colour photos. The run's folder gets the weights, the history, "
+        "sample pictures, and the state from which --resume goes on.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    parser.add_argument("--stage", choices=("l1", "adversarial"), default="l1",
+                        help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
+    parser.add_argument("--from", dest="start", type=Path, metavar="FILE", help="start from these weights")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument("--valid", type=Path, metavar="FOLDER",
+                        help="validation photos (default: a fifth of the photos, chosen by name)")
+    parser.add_argument("--generator", choices=("chroma_unet", "dynamic_unet", "unet"), default="chroma_unet")
+    parser.add_argument("--encoder", metavar="NAME", help="chroma_unet's encoder: any of timm's (default: EfficientNet-Lite0)")
+
+    budget = parser.add_argument_group("budget: whichever ends first (default: 20 epochs)")
+    budget.add_argument("--epochs", type=float, metavar="N")
+    budget.add_argument("--minutes", type=float, metavar="N")
+
+    data = parser.add_argument_group("data")
+    data.add_argument("--size", type=int, metavar="N", help="pixels a side (default: 256 on a GPU, 128 on a CPU)")
+    data.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
+    data.add_argument("--min-scale", type=float, default=0.4, metavar="X",
+                      help="smallest random crop, as a share of the photo (default: 0.4)")
+    data.add_argument("--cache", default="memory", metavar="DIR", help="keep decoded photos here (default: in memory)")
+    data.add_argument("--workers", type=int, metavar="N", help="processes that cut crops (default: 8 on CUDA, else 0)")
+
+    recipe = parser.add_argument_group("recipe (the defaults depend on the generator and the stage)")
+    recipe.add_argument("--lr", type=float, metavar="X", help="learning rate of the generator")
+    recipe.add_argument("--encoder-lr", type=float, metavar="X", help="learning rate of its encoder")
+    recipe.add_argument("--weight-decay", type=float, metavar="X", help="l1 stage only")
+    recipe.add_argument("--schedule", choices=("constant", "one_cycle", "linear_decay"))
+    recipe.add_argument("--discriminator-lr", type=float, metavar="X")
+    recipe.add_argument("--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss")
+    recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"))
+    recipe.add_argument("--discriminator-norm", choices=("batch", "spectral"))
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--seed", type=int, default=0, metavar="N")
+    run.add_argument("--save-minutes", type=float, default=5.0, metavar="N", help="save the state so often (default: 5)")
+    run.add_argument("--validate-every", type=int, default=1, metavar="N", help="epochs between validations (default: 1)")
+    run.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"))
+    _add_device(run)
+    return parser
+
+
+def train(options: argparse.Namespace) -> int:
+    import torch
+    from accelerate import PartialState
+
+    from .checkpoints import load_checkpoint
+    from .data import default_device, find_photos, make_dataloaders, split_photos
+    from .models import PatchDiscriminator, build_generator
+    from .training import pretrain, train_adversarial
+
+    if options.resume and not options.out.is_dir():
+        raise FileNotFoundError(f"{options.out} holds no run to go on with: leave out --resume")
+    device = options.device or str(default_device())
+    if options.valid:
+        train_photos, valid_photos = find_photos(options.folder), find_photos(options.valid)
+    else:
+        train_photos, valid_photos = split_photos(find_photos(options.folder))
+    loaders = make_dataloaders(
+        train_photos, valid_photos,
+        size=options.size or (128 if device == "cpu" else 256),
+        batch_size=options.batch_size, scale=(options.min_scale, 1.0), cache=options.cache,
+        seed=options.seed, num_workers=options.workers, device=device, progress=True,
+    )  # fmt: skip
+
+    torch.manual_seed(options.seed)
+    if options.start:
+        generator = load_checkpoint(options.start)
+    else:
+        generator = build_generator(options.generator, **({"encoder": options.encoder} if options.encoder else {}))
+    recipe = dict(RECIPES[generator.config["name"], options.stage])
+    names = ("lr", "encoder_lr", "schedule")
+    names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "gan_mode")
+    recipe |= {name: value for name in names if (value := getattr(options, name)) is not None}
+    run = {
+        "epochs": options.epochs,
+        "minutes": options.minutes,
+        "out": options.out,
+        "resume": options.resume,
+        "save_minutes": options.save_minutes,
+        "validate_every": options.validate_every,
+        "seed": options.seed,
+        "mixed_precision": options.mixed_precision,
+        "made_by": {"command": f"colorize {shlex.join(sys.argv[1:])}", "date": date.today().isoformat(),
+                    "torch": torch.__version__, "device": device, "recipe": recipe,
+                    "photos": [len(loaders.train.dataset), len(loaders.valid.dataset)]},
+    }  # fmt: skip
+    if options.stage == "l1":
+        pretrain(generator, loaders, **recipe, **run)
+    else:
+        norm = options.discriminator_norm or ("spectral" if recipe["gan_mode"] == "hinge" else "batch")
+        train_adversarial(generator, PatchDiscriminator(norm=norm), loaders, **recipe, **run)
+
+    skipped = loaders.train.dataset.skipped + loaders.valid.dataset.skipped
+    if not PartialState().is_main_process:
+        return 1 if skipped else 0
+    print(f"weights: {options.out / 'generator.safetensors'}")
+    used = len(loaders.train.dataset) + len(loaders.valid.dataset)
+    return _report(used, skipped, "used")
+
+
+def evaluate_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "colorize evaluate",
+        description="Colour a folder of colour photos from their lightness alone, and measure how far the colours "
+        "are from the true ones, beside grey and beside the photos' mean colour.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    parser.add_argument("--size", type=int, default=256, metavar="N",
+                        help="photos are stretched to N × N pixels (default: 256)")  # fmt: skip
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
+    _add_weights(parser)
+    _add_device(parser)
+    return parser
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from .checkpoints import load_checkpoint
+    from .colorizer import find_weights
+    from .data import LabLoader, PhotoDataset, default_device, find_photos
+    from .metrics import evaluate, format_table
+    from torch.utils.data import DataLoader
+
+    device = options.device or default_device()
+    generator = load_checkpoint(find_weights(options.weights)).to(device)
+    dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
+    batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
+    print(f"{len(dataset)} photos at {options.size} × {options.size}")
+    print(format_table(evaluate(generator, batches)))
+    return _report(len(dataset), dataset.skipped, "measured")
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", default="best", metavar="FILE",
+                        help="a generator.safetensors, or the name of bundled weights (default: the best bundled ones)")  # fmt: skip
+
+
+def _add_device(parser) -> None:
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, mps (default: the fastest that is there)")
+
+
+def _writable(target: Path) -> Path:
+    """A GIF comes out as a PNG: 256 colours would not do."""
+    return target.with_suffix(".png") if target.suffix.lower() == ".gif" else target
+
+
+def _report(done: int, failures: list[str], verb: str) -> int:
+    """Print the summary; returns the exit code."""
+    for failure in failures:
+        print(f"skipped: {failure}", file=sys.stderr)
+    print(f"{done} {'photo' if done == 1 else 'photos'} {verb}" + (f", {len(failures)} skipped" if failures else ""))
+    return 0 if not failures else 1 if done else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
