@@ -62,10 +62,10 @@ def open_photo(path: str | Path, min_side: int | None = None) -> np.ndarray:
         with Image.open(path) as image:
             if getattr(image, "is_animated", False):
                 image.seek(0)
-            upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION), lambda a: a)
             rgb = _read_16_bit(path, image) if min_side is None else None
             if rgb is None:
-                rgb = np.asarray(_to_srgb(_shrink(image, min_side)))
+                rgb = np.array(_to_srgb(_shrink(image, min_side)))
+            upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION), lambda a: a)
             return np.ascontiguousarray(upright(rgb))
     except PhotoError:
         raise

@@ -1,0 +1,39 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from colorize_lib.data import sample_photos
+from colorize_lib.photos import open_photo
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs the network
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """One real photo, (H, W, 3) uint8."""
+    return open_photo(ROOT / "data/samples/photos/lorikeet.jpg")
+
+
+@pytest.fixture(scope="session")
+def train_photos() -> list[Path]:
+    return sample_photos("train")
+
+
+@pytest.fixture(scope="session")
+def valid_photos() -> list[Path]:
+    return sample_photos("val")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+    np.random.seed(0)

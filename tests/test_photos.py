@@ -1,0 +1,225 @@
+"""Every kind of file that people have, and every kind of broken one."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image, ImageCms, ImageOps
+
+from colorize_lib.photos import (
+    SUFFIXES,
+    PhotoError,
+    open_photo,
+    resize_photo,
+    save_photo,
+    to_8_bit,
+    write_whole,
+)
+
+
+@pytest.fixture()
+def picture(photo) -> Image.Image:
+    return Image.fromarray(photo).resize((90, 60))
+
+
+def close(a: np.ndarray, b: np.ndarray, mean: float) -> bool:
+    return a.shape == b.shape and np.abs(a.astype(float) - b.astype(float)).mean() < mean
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "error"),
+    [(".jpg", {"quality": 95}, 4), (".png", {}, 0.01), (".tif", {}, 0.01), (".webp", {"lossless": True}, 0.01),
+     (".bmp", {}, 0.01), (".gif", {}, 20)],
+)  # fmt: skip
+def test_formats(tmp_path, picture, suffix, options, error):
+    picture.save(path := tmp_path / f"photo{suffix}", **options)
+    rgb = open_photo(path)
+    assert rgb.dtype == np.uint8 and close(rgb, np.asarray(picture), error)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_modes(tmp_path, picture, mode):
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = picture.convert(mode)
+    image.save(path := tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png"))
+    rgb = open_photo(path)
+    grey = mode in ("L", "LA", "I;16")
+    expected = np.asarray((picture if mode in ("RGBA", "CMYK") else picture.convert("L") if grey else image).convert("RGB"))
+    if mode == "I;16":
+        assert rgb.dtype == np.uint16
+        rgb = to_8_bit(rgb)
+    assert close(rgb, expected, 3 if mode == "CMYK" else 0.01)
+
+
+def test_cmyk_jpeg(tmp_path, picture):
+    picture.convert("CMYK").save(path := tmp_path / "photo.jpg", quality=95)
+    assert close(open_photo(path), np.asarray(picture), 5)
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 4, 8))
+    image.save(path := tmp_path / "photo.png")
+    rgb = open_photo(path)
+    assert (rgb[:, :4] == (0, 0, 255)).all() and (rgb[:, 4:] == 255).all()
+    image.convert("P").save(path := tmp_path / "palette.gif", transparency=image.convert("P").getpixel((7, 0)))
+    assert (open_photo(path)[:, 4:] == 255).all()
+
+
+def test_animated_gif_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save(path := tmp_path / "photo.gif", save_all=True, append_images=frames[1:])
+    assert (open_photo(path) == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_exif_orientation(tmp_path, picture, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(path := tmp_path / f"photo{suffix}", exif=exif, **({"quality": 95} if suffix == ".jpg" else {}))
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(open_photo(path), expected)
+
+
+def test_colour_profile_is_converted(tmp_path, picture):
+    """A photo in a foreign colour space looks as before once it is sRGB again."""
+    profile = _swapped_profile()
+    there = ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), profile, outputMode="RGB")
+    assert not close(np.asarray(there), np.asarray(picture), 2)
+    there.save(path := tmp_path / "photo.png", icc_profile=profile.tobytes())
+    assert close(open_photo(path), np.asarray(picture), 1.5)
+
+
+def _swapped_profile() -> ImageCms.ImageCmsProfile:
+    """sRGB's profile with its green and blue colorants exchanged: a valid one, far from sRGB."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = int.from_bytes(data[128:132], "big")
+    for i in range(count):
+        entry = 132 + 12 * i
+        if data[entry : entry + 4] == b"gXYZ":
+            green = entry
+        if data[entry : entry + 4] == b"bXYZ":
+            blue = entry
+        if data[entry : entry + 4] == b"desc":
+            start = int.from_bytes(data[entry + 4 : entry + 8], "big")
+            size = int.from_bytes(data[entry + 8 : entry + 12], "big")
+    data[green : green + 4], data[blue : blue + 4] = b"bXYZ", b"gXYZ"
+    text = bytes(data[start : start + size]).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+    data[start : start + size] = text.replace(b"sRGB", b"swap")
+    return ImageCms.ImageCmsProfile(io.BytesIO(bytes(data)))
+
+
+def test_broken_profile_is_ignored(tmp_path, picture):
+    picture.save(path := tmp_path / "photo.png", icc_profile=b"not a profile")
+    assert np.array_equal(open_photo(path), np.asarray(picture))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bits_survive(tmp_path, suffix):
+    rgb = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    path = save_photo(tmp_path / f"photo{suffix}", rgb)
+    back = open_photo(path)
+    assert back.dtype == np.uint16 and np.array_equal(back, rgb)
+    with Image.open(path) as image:  # others can read it too
+        assert close(np.asarray(image), to_8_bit(rgb), 1)
+    assert open_photo(path, min_side=20).dtype == np.uint8
+
+
+def test_large_photos_are_decoded_small(tmp_path, photo):
+    large = Image.fromarray(photo).resize((1600, 1200))
+    for suffix in (".jpg", ".png"):
+        large.save(path := tmp_path / f"photo{suffix}")
+        assert open_photo(path).shape == (1200, 1600, 3)
+        small = open_photo(path, min_side=256)
+        assert small.shape == (300, 400, 3)
+        assert close(small, resize_photo(np.asarray(large), 300, 400), 3)
+        assert open_photo(path, min_side=2000).shape == (1200, 1600, 3)
+
+
+BROKEN = {
+    "empty.jpg": (b"", "empty"),
+    "text.jpg": (b"This is no photo at all.", "not an image"),
+    "random.png": (bytes(range(256)) * 4, "not an image"),
+    "vector.webp": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_are_named_in_one_sentence(tmp_path, name):
+    data, reason = BROKEN[name]
+    (tmp_path / name).write_bytes(data)
+    check_error(tmp_path / name, reason)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_truncated_files_are_named(tmp_path, picture, suffix):
+    picture.save(path := tmp_path / f"photo{suffix}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    check_error(path, "damaged|not an image")
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    check_error(tmp_path / "nowhere.jpg", "does not exist")
+    check_error(tmp_path, "folder")
+
+
+def test_floating_point_is_refused(tmp_path):
+    tifffile.imwrite(path := tmp_path / "photo.tif", np.random.rand(8, 8).astype(np.float32))
+    check_error(path, "floating-point")
+
+
+def check_error(path: Path, reason: str) -> None:
+    with pytest.raises(PhotoError, match=reason) as caught:
+        open_photo(path)
+    text = str(caught.value)
+    assert str(path) in text and "\n" not in text
+
+
+def test_saving_never_overwrites(tmp_path, photo):
+    path = save_photo(tmp_path / "new folder" / "photo.png", photo)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="photo.png"):
+        save_photo(path, photo // 2)
+    assert path.read_bytes() == before
+    save_photo(path, photo // 2, overwrite=True)
+    assert np.array_equal(open_photo(path), photo // 2)
+    with pytest.raises(PhotoError, match="cannot write '.xyz'"):
+        save_photo(tmp_path / "photo.xyz", photo)
+
+
+def test_saving_is_whole_or_not_at_all(tmp_path, photo, monkeypatch):
+    path = save_photo(tmp_path / "photo.png", photo)
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, b"half")
+    assert np.array_equal(open_photo(path), photo)
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_exif_is_kept_but_for_the_orientation(tmp_path, picture):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "A camera", 6
+    picture.save(source := tmp_path / "photo.jpg", exif=exif)
+    upright = open_photo(source)
+    saved = save_photo(tmp_path / "copy.jpg", upright, like=source)
+    with Image.open(saved) as image:
+        assert image.getexif()[0x010F] == "A camera" and 0x0112 not in image.getexif()
+    assert open_photo(saved).shape == upright.shape
+
+
+def test_every_sample_photo_opens(root):
+    paths = [p for p in (root / "data/samples").rglob("*") if p.suffix in SUFFIXES]
+    assert len(paths) == 118
+    for path in paths:
+        assert torch.from_numpy(open_photo(path)).float().std() > 10, path
