@@ -6,6 +6,7 @@ ever read.
 """
 
 import json
+import textwrap
 from pathlib import Path
 
 import torch
@@ -94,7 +95,8 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit {_describe(config)}: {error}") from error
+        detail = textwrap.shorten(str(error), 300)
+        raise CheckpointError(f"{path} does not fit {_describe(config)}: {detail}") from error
     return model
 
 

@@ -96,7 +96,7 @@ class Colorizer:
     def _tensor(self, rgb: np.ndarray) -> Tensor:
         if rgb.dtype == np.uint16:
             rgb = rgb.astype(np.float32) / 65535
-        return torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(2, 0, 1)[None]
+        return torch.from_numpy(np.require(rgb, requirements="CW")).to(self.device).permute(2, 0, 1)[None]
 
 
 def _array(rgb: Tensor, dtype: np.dtype) -> np.ndarray:

@@ -359,7 +359,7 @@ def fetch_photos(name: str, url: str | None = None) -> list[Path]:
     """Download a named set of photos, once, and list them.
 
     `imagenette`: 13,394 photos of ten classes, short side 320, 340 MB.
-    `coco_sample`: 21,837 photos of everyday scenes, 3 GB.
+    `coco_sample`: about 21,800 photos of everyday scenes, 3.2 GB.
 
     The archive is downloaded with a progress bar; a download that broke off goes
     on where it stopped.  fastai's `untar_data` checks and unpacks it, under ~/.fastai.

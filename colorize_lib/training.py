@@ -316,7 +316,7 @@ def fit(
 
     Raises:
         FileExistsError: if `out` holds a run and `resume` is false.
-        ValueError: for an unknown schedule.
+        ValueError: for an unknown schedule, or if the run in `out` is of other networks or optimizers.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
@@ -459,8 +459,12 @@ def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, made_b
 
 def _load_state(accelerator: Accelerator, out: Path) -> None:
     states = sorted((out / "state").glob("step_*"))
-    if states:
+    if not states:
+        return
+    try:
         accelerator.load_state(str(states[-1]))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"the run in {out} was started with other options: use the same ones to go on") from error
 
 
 def history_csv(history: History) -> str:

@@ -1,0 +1,47 @@
+# make lab       open the course in JupyterLab
+# make test      run all tests
+# make lessons   run every lesson and write the course as HTML to build/lessons/
+# make .venv     only install
+#
+# Each installs into .venv first, if that has not been done.
+# TORCH=cpu takes PyTorch's CPU builds from its own index: much smaller, for Linux without a GPU.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ifeq ($(TORCH),cpu)
+INSTALL_TORCH := $(INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu
+else
+INSTALL_TORCH := $(INSTALL)
+endif
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+# Jupyter does not start as root, as in a container, unless told that this is meant.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab test lessons .venv clean
+
+lab: .venv
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_OPTIONS) $(firstword $(sort $(wildcard lessons/*.ipynb)))
+
+test: .venv
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not speed" $(NBVAL) tests lessons
+	$(BIN)/python -m pytest -m speed tests
+
+lessons: .venv
+	rm -rf build/lessons
+	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons $(wildcard lessons/*.ipynb)
+	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons/solutions $(wildcard lessons/solutions/*.ipynb)
+	perl -pi -e 's/(href="[^":]*)\.ipynb/$$1.html/g' build/lessons/*.html build/lessons/solutions/*.html
+	@echo "The course is in build/lessons"
+
+.venv: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	@echo "Installing into .venv: a few minutes, once."
+	$(INSTALL_TORCH) --constraint constraints.txt torch torchvision
+	$(INSTALL) --constraint constraints.txt --editable ".[lessons,test]"
+	@touch $@
+
+clean:
+	rm -rf .venv build

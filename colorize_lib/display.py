@@ -1,0 +1,178 @@
+"""The panels, plots and sliders of the lessons.  The only module that needs matplotlib and IPython."""
+
+import base64
+import os
+import time
+from collections.abc import Sequence
+from datetime import date
+from html import escape
+from io import BytesIO
+from itertools import count
+from uuid import uuid4
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+from PIL import Image
+from torch import Tensor
+
+from .color import fit_to_gamut, lab_to_rgb, merge_lab
+from .data import default_device
+
+INK, ACCENT, SOFT = "#333333", "#c0392b", "#9aa5b1"
+STYLE = {
+    "figure.dpi": 80, "savefig.bbox": "tight", "figure.constrained_layout.use": True,
+    "font.size": 11, "axes.titlesize": 11, "axes.edgecolor": SOFT, "axes.labelcolor": INK,
+    "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+    "axes.prop_cycle": plt.cycler(color=["#2c6fbb", ACCENT, "#2e8b57", "#e0a030", "#7d5ba6", SOFT]),
+}  # fmt: skip
+
+
+class Lesson:
+    """A lesson's size and its stopwatch.
+
+    Reads COLORIZE_PROFILE: `quick` (the default without a GPU) or `full` (the
+    default with one), and sets the figure style.  Prints what the saved outputs
+    come from: profile, device, versions, date.
+
+    Attributes:
+        full: whether this is the full profile.
+        device: where the lesson computes.
+    """
+
+    def __init__(self, title: str):
+        self.title, self.device, self._start = title, default_device(), time.monotonic()
+        profile = os.environ.get("COLORIZE_PROFILE") or ("quick" if self.device.type == "cpu" else "full")
+        if profile not in ("quick", "full"):
+            raise ValueError(f"COLORIZE_PROFILE is 'quick' or 'full', not '{profile}'")
+        self.full = profile == "full"
+        plt.rcParams.update(STYLE)
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
+        torch.manual_seed(0)
+        print(f"{title}: profile {profile}, device {self.device}, torch {torch.__version__}, {date.today()}")
+
+    def end(self) -> None:
+        """Print how long the lesson took, from its first cell to here."""
+        print(f"{self.title}: {(time.monotonic() - self._start) / 60:.1f} minutes")
+
+
+def to_image(picture: Tensor | np.ndarray) -> np.ndarray:
+    """One picture as matplotlib wants it.
+
+    Args:
+        picture: (3, H, W) or (1, H, W) tensor in [0, 1] or uint8, or an array (H, W[, 3]).
+
+    Returns:
+        (H, W, 3) or (H, W) uint8.
+    """
+    if isinstance(picture, Tensor):
+        picture = picture.detach().cpu().movedim(0, -1).squeeze(-1).numpy()
+    if picture.dtype != np.uint8:
+        picture = (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+    return picture
+
+
+def show(
+    pictures: Sequence[Tensor | np.ndarray],
+    titles: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    width: float = 10.0,
+    suptitle: str | None = None,
+) -> Figure:
+    """Show pictures in a grid.
+
+    Args:
+        pictures: anything that `to_image` takes; of one shape, or nearly.
+        titles: one per picture, or none.
+        columns: pictures per row; None: all in one row.
+        width: of the figure, in inches.
+    """
+    images = [to_image(picture) for picture in pictures]
+    columns = columns or len(images)
+    rows = -(-len(images) // columns)
+    cell = width / columns
+    tallest = max(image.shape[0] / image.shape[1] for image in images)
+    height = rows * (cell * tallest + (0.3 if titles else 0.05)) + (0.3 if suptitle else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    for i, ax in zip(count(), axes.flat):
+        ax.axis("off")
+        if i < len(images):
+            ax.imshow(images[i], cmap="gray", vmin=0, vmax=255)
+        if i < len(titles):
+            ax.set_title(titles[i])
+    if suptitle:
+        figure.suptitle(suptitle)
+    return figure
+
+
+def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
+    """The normalised pair as RGB (B, 3, H, W) in [0, 1], with its lightness kept."""
+    return lab_to_rgb(fit_to_gamut(merge_lab(L, ab)))
+
+
+def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) -> Figure:
+    """Rows of grey | predicted | true.
+
+    Args:
+        L: (B, 1, H, W); predicted, true: ab, (B, 2, H, W); all normalised.
+    """
+    columns = [to_rgb(L, ab) for ab in (torch.zeros_like(true), predicted, true)]
+    pictures = [column[i] for i in range(len(L)) for column in columns]
+    return show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
+
+
+def show_channel(ax: Axes, channel: Tensor, ends: tuple[Tensor, Tensor], title: str, limit: float) -> None:
+    """Draw one Lab channel between two colours.
+
+    Args:
+        channel: (H, W).
+        ends: RGB (3,) in [0, 1] at -limit and at +limit; the middle is their mean.
+    """
+    t = ((channel / limit).clamp(-1, 1) + 1)[..., None] / 2
+    ax.imshow(((1 - t) * ends[0] + t * ends[1]).cpu().numpy())
+    ax.set_title(title)
+    ax.axis("off")
+
+
+def slider(pictures: Sequence[np.ndarray], labels: Sequence[str], alt: str, start: int = 0, width: int = 360) -> HTML:
+    """A slider through pictures that needs no kernel: it works in Jupyter and in the rendered page, offline.
+
+    Args:
+        pictures: (H, W, 3) uint8, all of one shape.
+        labels: the text beside each.
+        alt: what the pictures show, for those who cannot see them.
+        start: the one that is shown first.
+        width: in pixels.
+    """
+    name = f"slider-{uuid4().hex[:8]}"
+    frames = "".join(
+        f'<img src="{_data_url(picture)}" alt="{escape(alt)}: {escape(label)}" width="{width}" '
+        f'style="display:{"block" if i == start else "none"}">'
+        for i, (picture, label) in enumerate(zip(pictures, labels, strict=True))
+    )
+    texts = "".join(
+        f'<span style="display:{"inline" if i == start else "none"}">{escape(label)}</span>'
+        for i, label in enumerate(labels)
+    )
+    move = (
+        f"for (const part of document.querySelectorAll('#{name} .frames, #{name} .labels'))"
+        " [...part.children].forEach((child, i) => child.style.display ="
+        " i == this.value ? (child.tagName == 'IMG' ? 'block' : 'inline') : 'none')"
+    )
+    return HTML(
+        f'<div id="{name}" style="font-family:sans-serif"><div class="frames">{frames}</div>'
+        f'<input type="range" min="0" max="{len(pictures) - 1}" value="{start}" aria-label="{escape(alt)}" '
+        f'oninput="{move}" style="width:{width}px"><div class="labels">{texts}</div></div>'
+    )
+
+
+def _data_url(picture: np.ndarray) -> str:
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=88, subsampling=0)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,84 @@
+"""Weights come back exactly, or one sentence says why not."""
+
+import pytest
+import safetensors.torch
+import torch
+
+from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header, save_checkpoint
+from colorize_lib.models import PatchDiscriminator, build_generator
+
+
+@pytest.fixture()
+def generator():
+    generator = build_generator("chroma_unet", pretrained=False)
+    torch.nn.init.normal_(generator.head.weight)
+    return generator
+
+
+@pytest.mark.parametrize("name", ["unet", "dynamic_unet", "chroma_unet", "patchgan", "patchgan spectral"])
+def test_every_network_comes_back(tmp_path, name):
+    if name.startswith("patchgan"):
+        network = PatchDiscriminator(filters=8, norm="spectral" if "spectral" in name else "batch")
+        x = torch.rand(1, 3, 64, 64)
+    else:
+        network = build_generator(name, **({"filters": 4} if name == "unet" else {"pretrained": False}))
+        x = torch.rand(1, 1, 64, 64)
+    path = save_checkpoint(tmp_path / "weights.safetensors", network, epochs=3)
+    again = load_checkpoint(path)
+    assert torch.equal(again(x), network.eval()(x))
+    assert read_header(path)["made_by"] == {"epochs": 3}
+
+
+def test_float16_weights_come_back_as_float32(tmp_path, generator):
+    path = save_checkpoint(tmp_path / "half.safetensors", generator, dtype=torch.float16)
+    again = load_checkpoint(path)
+    assert all(p.dtype == torch.float32 for p in again.parameters())
+    x = torch.rand(1, 1, 64, 64)
+    assert torch.allclose(again(x), generator.eval()(x), atol=0.05)
+    assert path.stat().st_size < 9e6
+
+
+def refuse(path, match, model=None):
+    with pytest.raises(CheckpointError, match=match) as caught:
+        load_checkpoint(path, model)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bad_files_are_refused_in_one_sentence(tmp_path, generator):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator)
+    refuse(tmp_path / "nowhere.safetensors", "does not exist")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(path.read_bytes()[:-1000])
+    refuse(cut, "damaged")
+    torch.save(generator.state_dict(), tmp_path / "pickle.pt")
+    refuse(tmp_path / "pickle.pt", "not a safetensors file")
+    safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    refuse(tmp_path / "foreign.safetensors", "not saved by colorize_lib")
+
+
+def test_the_wrong_network_is_refused(tmp_path, generator):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator)
+    refuse(path, "not for unet", build_generator("unet", filters=4))
+    refuse(path, "widths", build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8)))
+
+
+def test_missing_and_surplus_tensors_are_refused(tmp_path, generator):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator)
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    state = safetensors.torch.load_file(path)
+    for change in ({"surplus": torch.zeros(1)}, {"head.bias": torch.zeros(5)}):
+        safetensors.torch.save_file(state | change, tmp_path / "changed.safetensors", metadata)
+        refuse(tmp_path / "changed.safetensors", "does not fit chroma_unet")
+    del state["head.bias"]
+    safetensors.torch.save_file(state, tmp_path / "changed.safetensors", metadata)
+    refuse(tmp_path / "changed.safetensors", "does not fit chroma_unet.*head.bias")
+
+
+def test_loading_into_a_network(tmp_path, generator):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator)
+    other = build_generator("chroma_unet", pretrained=False)
+    assert load_checkpoint(path, other) is other
+    assert torch.equal(other.head.weight, generator.head.weight)
+    with pytest.raises(TypeError, match="Linear has no `config`"):
+        save_checkpoint(tmp_path / "x.safetensors", torch.nn.Linear(1, 1))

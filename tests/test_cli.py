@@ -1,0 +1,145 @@
+"""The commands, as a user types them."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colorize_lib.checkpoints import load_checkpoint, read_header, save_checkpoint
+from colorize_lib.cli import main
+from colorize_lib.models import build_generator
+from colorize_lib.photos import open_photo
+from colorize_lib.training import read_history
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    generator = build_generator("chroma_unet")
+    torch.nn.init.normal_(generator.head.weight, std=0.1)
+    return str(save_checkpoint(tmp_path_factory.mktemp("weights") / "generator.safetensors", generator))
+
+
+@pytest.fixture()
+def folder(tmp_path, train_photos):
+    """Two photos, one of them in a subfolder, and four files that are none."""
+    folder = tmp_path / "photos"
+    (folder / "trip").mkdir(parents=True)
+    shutil.copy(train_photos[0], folder / "one.jpg")
+    shutil.copy(train_photos[1], folder / "trip" / "two.jpg")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("This is text.")
+    (folder / "cut.jpg").write_bytes(train_photos[2].read_bytes()[:5000])
+    (folder / "notes.txt").write_text("not even a photo's name")
+    return folder
+
+
+def test_help_reads_well(capsys):
+    for command in ([], ["train"], ["evaluate"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--help"])
+        assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "colorize train FOLDER --out DIR" in out and "--stage" in out
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+
+
+def test_a_photo_comes_out_in_colour(tmp_path, weights, train_photos, capsys):
+    grey = Image.open(train_photos[0]).convert("L")
+    grey.save(tmp_path / "old.jpg")
+    before = (tmp_path / "old.jpg").read_bytes()
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "old.jpg"), "-o", str(out), "--weights", weights]) == 0
+    rgb = open_photo(out / "old.jpg")
+    assert rgb.shape[:2] == grey.size[::-1] and (rgb.max(axis=2) - rgb.min(axis=2)).mean() > 5
+    assert (tmp_path / "old.jpg").read_bytes() == before
+    assert "1 photo coloured" in capsys.readouterr().out
+
+
+def test_nothing_is_overwritten(tmp_path, weights, train_photos, capsys):
+    shutil.copy(train_photos[0], tmp_path / "one.jpg")
+    before = (tmp_path / "one.jpg").read_bytes()
+    for more in ([], ["--overwrite"]):  # its own folder as the output: refused either way
+        assert main([str(tmp_path / "one.jpg"), "-o", str(tmp_path), "--weights", weights, *more]) == 2
+        assert (tmp_path / "one.jpg").read_bytes() == before
+    out = tmp_path / "out"
+    call = [str(tmp_path / "one.jpg"), "-o", str(out), "--weights", weights]
+    assert main(call) == 0
+    Image.new("RGB", (4, 4)).save(out / "one.jpg")
+    assert main(call) == 2 and open_photo(out / "one.jpg").shape == (4, 4, 3)
+    assert main([*call, "--overwrite"]) == 0 and open_photo(out / "one.jpg").shape != (4, 4, 3)
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_bad_photos_in_a_folder_are_skipped_and_reported(tmp_path, folder, weights, capsys):
+    out = tmp_path / "out"
+    assert main([str(folder), "-o", str(out), "--weights", weights]) == 1
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*")) == ["one.jpg", "trip/two.jpg"]
+    said = capsys.readouterr()
+    assert "2 photos coloured, 3 skipped" in said.out
+    skipped = [line for line in said.err.splitlines() if line.startswith("skipped: ")]
+    assert len(skipped) == 3
+    for name in ("empty.jpg", "text.jpg", "cut.jpg"):
+        assert sum(name in line for line in skipped) == 1
+
+
+@pytest.mark.parametrize("name", ["empty.jpg", "text.jpg", "cut.jpg", "notes.txt", "nowhere.jpg"])
+def test_a_bad_photo_gives_one_sentence(tmp_path, folder, weights, name, capsys):
+    assert main([str(folder / name), "-o", str(tmp_path / "out"), "--weights", weights]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and name in lines[0]
+
+
+def test_bad_weights_give_one_sentence(tmp_path, folder, capsys):
+    (tmp_path / "bad.safetensors").write_bytes(b"x" * 100)
+    for weights in ("bad.safetensors", "missing.safetensors"):
+        assert main([str(folder / "one.jpg"), "-o", str(tmp_path), "--weights", str(tmp_path / weights)]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and weights in lines[0]
+
+
+def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
+    """The whole path: l1, adversarial from its weights, evaluation, a photo."""
+    for i, photo in enumerate(train_photos[3:11]):
+        shutil.copy(photo, folder / f"more_{i}.jpg")
+    small = ["--size", "32", "--batch-size", "2", "--epochs", "1", "--device", "cpu"]
+    assert main(["train", str(folder), "--out", str(tmp_path / "l1"), *small]) == 1  # the bad ones were skipped
+    said = capsys.readouterr()
+    assert "10 photos used, 3 skipped" in said.out and "cut.jpg" in said.err
+    weights = str(tmp_path / "l1" / "generator.safetensors")
+    made_by = read_header(weights)["made_by"]
+    assert made_by["recipe"]["schedule"] == "one_cycle" and sum(made_by["photos"]) == 10
+
+    gan = ["train", str(folder), "--stage", "adversarial", "--from", weights, "--out", str(tmp_path / "gan"), *small]
+    assert main(gan) == 1
+    assert {"l1", "gan", "d"} <= read_history(tmp_path / "gan")[0].keys()
+    assert load_checkpoint(tmp_path / "gan" / "discriminator.safetensors").config["norm"] == "spectral"
+    capsys.readouterr()
+    assert main(gan) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+    final = str(tmp_path / "gan" / "generator.safetensors")
+    assert main(["evaluate", str(folder), "--weights", final, "--size", "64"]) == 1
+    out = capsys.readouterr().out
+    assert all(row in out for row in ("10 photos at 64", "grey", "mean colour", "model", "true"))
+    assert main([str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", final]) == 0
+
+
+def test_commands_that_cannot_start_say_why(tmp_path, capsys):
+    assert main(["train", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run")]) == 2
+    assert "nowhere is not a folder" in capsys.readouterr().err
+    assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), "--resume"]) == 2
+    assert "no run to go on with" in capsys.readouterr().err
+
+
+def test_the_installed_command_exists(tmp_path, folder, weights):
+    command = [f"{sys.prefix}/bin/colorize", str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", weights]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0 and result.stderr == ""
+    assert np.asarray(Image.open(tmp_path / "out" / "one.jpg")).ndim == 3

@@ -1,0 +1,218 @@
+"""From a folder to batches."""
+
+import http.server
+import random
+import shutil
+import tarfile
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from colorize_lib.data import (
+    EpochSampler,
+    LabLoader,
+    PhotoDataset,
+    download,
+    draw_crop,
+    fetch_photos,
+    find_photos,
+    make_dataloaders,
+    split_photos,
+)
+from colorize_lib.photos import PhotoError, open_photo
+
+
+def test_find_photos(tmp_path, train_photos):
+    for name in ("b.JPG", "deep/er/a.jpg", ".hidden.jpg", ".cache/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(train_photos[0], tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no photo")
+    assert find_photos(tmp_path) == [tmp_path / "b.JPG", tmp_path / "deep/er/a.jpg"]
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
+        find_photos(tmp_path / "nowhere")
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no photos"):
+        find_photos(tmp_path / "bare")
+
+
+def test_split_is_stable_when_photos_are_added():
+    photos = [Path(f"folder/{i:04d}.jpg") for i in range(1000)]
+    train, valid = split_photos(photos, valid=0.2, seed=1)
+    assert sorted(train + valid) == photos and 150 < len(valid) < 250
+    assert split_photos(random.sample(photos, 1000), valid=0.2, seed=1) == (train, valid)
+    more = [Path(f"elsewhere/{p.name}") for p in photos] + [Path(f"elsewhere/x{i}.jpg") for i in range(500)]
+    _, valid_of_more = split_photos(more, valid=0.2, seed=1)
+    assert {p.name for p in valid} == {p.name for p in valid_of_more if not p.name.startswith("x")}
+    assert split_photos(photos, valid=0.2, seed=2)[1] != valid
+
+
+def test_split_gives_each_side_one():
+    train, valid = split_photos([Path("a.jpg"), Path("b.jpg")], valid=0.01)
+    assert len(train) == len(valid) == 1
+    assert split_photos([Path("a.jpg")], valid=0.0) == ([Path("a.jpg")], [])
+
+
+def test_crops_are_undistorted_and_vary():
+    rng = random.Random(0)
+    for aspect in (0.5, 1.0, 1.5):
+        boxes = [draw_crop(rng, aspect) for _ in range(200)]
+        for top, left, height, width in boxes:
+            assert 0 <= top <= top + height <= 1 + 1e-9 and 0 <= left <= left + width <= 1 + 1e-9
+            if height < 1 or width < 1:
+                assert 3 / 4 - 1e-6 <= width / height * aspect <= 4 / 3 + 1e-6
+        areas = [height * width for _, _, height, width in boxes]
+        assert max(areas) - min(areas) > 0.2
+
+
+def test_dataset_without_augmentation_is_the_stretched_photo(train_photos):
+    dataset = PhotoDataset(train_photos[:3], size=64)
+    assert dataset[0].shape == (3, 64, 64) and dataset[0].dtype == torch.uint8
+    assert torch.equal(dataset[0], dataset[0])
+    mean = open_photo(train_photos[0]).mean(axis=(0, 1))
+    assert np.abs(dataset[0].float().mean(dim=(1, 2)).numpy() - mean).max() < 2
+
+
+def test_augmentation_depends_on_seed_epoch_and_photo_alone(train_photos):
+    first, again = (PhotoDataset(train_photos[:3], size=64, augment=True, seed=1) for _ in range(2))
+    torch.manual_seed(5), random.seed(5)
+    assert torch.equal(first[3, 0], again[3, 0])
+    assert not torch.equal(first[3, 0], first[4, 0])
+    other = PhotoDataset(train_photos[:3], size=64, augment=True, seed=2)
+    assert not torch.equal(first[3, 0], other[3, 0])
+
+
+def test_later_epochs_decode_nothing(train_photos, monkeypatch):
+    loaders = make_dataloaders(train_photos[:20], train_photos[20:24], size=64, batch_size=8, device="cpu")
+
+    def fail(*_, **__):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("colorize_lib.data.open_photo", fail)
+    for _ in range(2):
+        assert sum(len(batch["L"]) for batch in loaders.train) == 16  # the rest of a batch is dropped
+
+
+def test_cache_on_disk_serves_later_runs(tmp_path, train_photos, monkeypatch):
+    photos = [*train_photos[:5], tmp_path / "missing.jpg"]
+    first = PhotoDataset(photos, size=64, augment=True, cache=tmp_path / "cache")
+    plain = PhotoDataset(photos, size=64, augment=True)
+    monkeypatch.setattr("colorize_lib.data.open_photo", lambda *_, **__: 1 / 0)
+    second = PhotoDataset(photos, size=64, augment=True, cache=tmp_path / "cache")
+    assert len(first) == len(second) == 5 and first.skipped == second.skipped
+    for i in range(5):
+        assert torch.equal(first[2, i], second[2, i]) and torch.equal(first[2, i], plain[2, i])
+    assert not list((tmp_path / "cache").glob("*.part"))
+
+
+def test_unreadable_photos_are_skipped_and_listed(tmp_path, train_photos):
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("no photo")
+    dataset = PhotoDataset([tmp_path / "empty.jpg", *train_photos[:2], tmp_path / "text.jpg"], size=32)
+    assert len(dataset) == 2 and len(dataset.skipped) == 2
+    assert "empty.jpg" in dataset.skipped[0] and "text.jpg" in dataset.skipped[1]
+    assert torch.equal(dataset[0], PhotoDataset(train_photos[:1], size=32)[0])
+    with pytest.raises(PhotoError, match="none of the 1 photos"):
+        PhotoDataset([tmp_path / "empty.jpg"], size=32)
+
+
+def test_batches(train_photos, valid_photos):
+    loaders = make_dataloaders(train_photos[:10], valid_photos[:6], size=32, batch_size=4, device="cpu")
+    batch = next(iter(loaders.train))
+    assert batch["L"].shape == (4, 1, 32, 32) and batch["ab"].shape == (4, 2, 32, 32)
+    assert batch["L"].dtype == batch["ab"].dtype == torch.float32
+    assert -1 <= batch["L"].min() < batch["L"].max() <= 1 and batch["ab"].abs().max() < 1.01
+    assert [len(batch["L"]) for batch in loaders.valid] == [4, 2]
+
+
+def test_workers_give_the_same_batches(train_photos):
+    def epoch(workers: int) -> torch.Tensor:
+        loaders = make_dataloaders(train_photos[:8], size=32, batch_size=4, num_workers=workers, device="cpu")
+        return torch.cat([batch["ab"] for batch in loaders.train])
+
+    assert torch.equal(epoch(0), epoch(2))
+
+
+def test_sampler_goes_on_in_the_middle_of_an_epoch():
+    sampler = EpochSampler(10, seed=3)
+    sampler.set_epoch(2)
+    order = list(sampler)
+    assert sorted(index for _, index in order) == list(range(10)) and {epoch for epoch, _ in order} == {2}
+    sampler.skip = 4
+    assert list(sampler) == order[4:]
+    assert list(sampler) == order
+    sampler.set_epoch(3)
+    assert [i for _, i in sampler] != [i for _, i in order]
+
+
+def test_loading_draws_nothing_from_the_global_generator(train_photos):
+    loaders = make_dataloaders(train_photos[:8], train_photos[8:12], size=32, batch_size=4, device="cpu")
+    before = torch.get_rng_state()
+    list(loaders.train), list(loaders.valid)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert isinstance(loaders.train, LabLoader)
+
+
+class Server(http.server.SimpleHTTPRequestHandler):
+    """A local archive server that can break off once, and that knows Range."""
+
+    break_at: int | None = None
+    ranges: list[str]
+
+    def do_GET(self):  # noqa: N802
+        data = (Path(self.directory) / self.path.lstrip("/")).read_bytes()
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.ranges.append(self.headers.get("Range", ""))
+        if start >= len(data):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        stop, type(self).break_at = self.break_at, None
+        self.wfile.write(data[start:stop])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture()
+def server(tmp_path):
+    (tmp_path / "served").mkdir()
+    handler = type("Handler", (Server,), {"ranges": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path / "served"))) as s:
+        threading.Thread(target=s.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{s.server_address[1]}", handler, tmp_path / "served"
+        s.shutdown()
+
+
+def test_download_goes_on_where_it_broke_off(server, tmp_path):
+    url, handler, folder = server
+    data = random.Random(0).randbytes(3_000_000)
+    (folder / "file.tgz").write_bytes(data)
+    handler.break_at = 1_000_000
+    with pytest.raises(ConnectionError, match="call again"):
+        download(f"{url}/file.tgz", tmp_path / "file.tgz")
+    assert not (tmp_path / "file.tgz").exists() and (tmp_path / "file.tgz.part").stat().st_size == 1_000_000
+    assert download(f"{url}/file.tgz", tmp_path / "file.tgz").read_bytes() == data
+    assert handler.ranges == ["", "bytes=1000000-"]
+    with pytest.raises(ConnectionError, match="nothing.tgz could not be downloaded"):
+        download("http://127.0.0.1:1/nothing.tgz", tmp_path / "nothing.tgz")
+
+
+def test_fetch_photos_through_fastai(server, tmp_path, train_photos, monkeypatch):
+    url, handler, folder = server
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
+    with tarfile.open(folder / "tiny.tgz", "w:gz") as archive:
+        for photo in train_photos[:3]:
+            archive.add(photo, f"tiny/train/{photo.name}")
+    photos = fetch_photos("imagenette", url=f"{url}/tiny.tgz")
+    assert [p.name for p in photos] == [p.name for p in train_photos[:3]]
+    assert all(str(p).startswith(str(tmp_path / "home")) for p in photos)
+    assert fetch_photos("imagenette", url=f"{url}/tiny.tgz") == photos
+    assert len(handler.ranges) == 1  # the second call downloads nothing
+    with pytest.raises(ValueError, match="choose from imagenette, coco_sample"):
+        fetch_photos("nonsense")

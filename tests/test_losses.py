@@ -1,0 +1,39 @@
+import math
+
+import pytest
+import torch
+
+from colorize_lib.losses import GANLoss
+
+
+def test_an_undecided_discriminator():
+    """Logits of 0 mean "half and half": the losses are known."""
+    zeros = torch.zeros(2, 1, 30, 30)
+    for mode, d, g in (("vanilla", math.log(2), math.log(2)), ("lsgan", 0.5, 1.0), ("hinge", 1.0, 0.0)):
+        loss = GANLoss(mode)
+        assert loss.discriminator(zeros, zeros).item() == pytest.approx(d)
+        assert loss.generator(zeros).item() == pytest.approx(g, abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge"])
+def test_gradients_point_the_right_way(mode):
+    real, fake = (torch.full((4,), 0.5, requires_grad=True) for _ in range(2))
+    GANLoss(mode).discriminator(real, fake).backward()
+    assert (real.grad < 0).all() and (fake.grad > 0).all()  # a step raises `real`, lowers `fake`
+    fake.grad = None
+    GANLoss(mode).generator(fake).backward()
+    assert (fake.grad < 0).all()
+
+
+def test_label_smoothing_moves_the_discriminators_optimum():
+    logits = torch.linspace(-6, 6, 1201)
+    loss = GANLoss("vanilla", real_label=0.9)
+    values = torch.stack([loss.discriminator(x, torch.tensor(-50.0)) for x in logits])
+    assert logits[values.argmin()].sigmoid().item() == pytest.approx(0.9, abs=0.01)
+    assert loss.generator(logits).item() == GANLoss("vanilla").generator(logits).item()
+
+
+def test_low_precision_logits_give_float32():
+    assert GANLoss().generator(torch.zeros(4, dtype=torch.bfloat16)).dtype == torch.float32
+    with pytest.raises(ValueError, match="wgan"):
+        GANLoss("wgan")

@@ -1,0 +1,145 @@
+"""The networks: sizes, shapes, and weights that are what they claim to be."""
+
+import warnings
+
+import pytest
+import timm
+import torch
+from torchvision.models import ResNet18_Weights, resnet18
+
+from colorize_lib.data import PhotoDataset, lab_batch
+from colorize_lib.models import GENERATORS, PatchDiscriminator, build_generator
+from colorize_lib.models.chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
+
+
+def count(network) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def build(name):
+    return build_generator(name, **({} if name == "unet" else {"pretrained": False}))
+
+
+def test_sizes_are_the_papers_and_the_tutorials():
+    assert count(build("unet")) == 54_409_858
+    assert count(build("dynamic_unet")) == 31_099_672
+    assert count(PatchDiscriminator()) == 2_765_633
+    assert 3.5e6 < count(build("chroma_unet")) < 4.0e6
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("size", [(64, 64), (37, 53), (1, 300)])
+def test_any_size_goes_in_and_comes_out(name, size):
+    generator = build(name).eval()
+    with torch.inference_mode():
+        ab = generator(torch.rand(2, 1, *size) * 2 - 1)
+    assert ab.shape == (2, 2, *size) and ab.isfinite().all()
+
+
+def test_unknown_generators_are_named():
+    with pytest.raises(ValueError, match="'resunet': choose from unet, dynamic_unet, chroma_unet"):
+        build_generator("resunet")
+
+
+def test_patch_map_and_receptive_field():
+    discriminator = PatchDiscriminator().eval()
+    image = torch.rand(1, 3, 256, 256, requires_grad=True)
+    logits = discriminator(image)
+    assert logits.shape == (1, 1, 30, 30)
+    logits[0, 0, 15, 15].backward()
+    seen = image.grad.abs().sum(dim=(0, 1)) > 0
+    rows, columns = seen.any(dim=1).nonzero(), seen.any(dim=0).nonzero()
+    assert rows.max() - rows.min() + 1 == 70 and columns.max() - columns.min() + 1 == 70
+
+
+def test_weights_start_as_the_paper_says():
+    for network in (build("unet"), PatchDiscriminator()):
+        for module in network.modules():
+            if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)) and module.weight.numel() > 10_000:
+                assert module.weight.std().item() == pytest.approx(0.02, rel=0.05)
+                assert abs(module.weight.mean().item()) < 1e-3
+            if isinstance(module, torch.nn.BatchNorm2d) and module.num_features >= 256:
+                assert module.weight.mean().item() == pytest.approx(1, abs=0.01)
+                assert module.weight.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+def test_spectral_norm_bounds_every_layer():
+    discriminator = PatchDiscriminator(norm="spectral")
+    for _ in range(30):  # power iterations
+        discriminator(torch.rand(1, 3, 64, 64))
+    norms = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in discriminator.model if hasattr(layer, "weight")]  # fmt: skip
+    assert len(norms) == 5 and max(norms) < 1.05
+    with pytest.raises(ValueError, match="'layer'"):
+        PatchDiscriminator(norm="layer")
+
+
+def test_untrained_chroma_unet_predicts_grey():
+    assert (build("chroma_unet")(torch.rand(1, 1, 64, 64)) == 0).all()
+
+
+# Sample photos whose subject is one of ImageNet's classes.
+SUBJECTS = {
+    "bench_view": "park bench", "bison": "bison", "berlin_cathedral": "church", "brandenburg_gate": "triumphal arch",
+    "carcassonne": "castle", "chambord": "castle", "chameleon": "African chameleon",
+    "cincinnati_bridge": "suspension bridge", "cow_pasture": "ox", "dog_golden": "golden retriever",
+    "drum_kit_guitar": "electric guitar", "folk_band": "violin", "gateway_of_india": "triumphal arch",
+    "gibbon_tree": "gibbon", "goldfish": "goldfish", "hens": "hen", "honey_bee_aster": "bee",
+    "hot_air_balloon": "balloon", "koala": "koala", "lemurs": "Madagascar cat", "lorikeet": "lorikeet",
+    "macaw_scarlet": "macaw", "meerkats": "meerkat", "mysore_palace": "palace", "navy_officer": "military uniform",
+    "neuschwanstein": "castle", "owl_tree": "great grey owl", "paint_brushes": "paintbrush", "pont_du_gard": "viaduct",
+    "red_panda": "lesser panda", "sanchi_stupa": "stupa", "sheep": "ram", "soccer_ball": "soccer ball",
+    "spoonbills": "spoonbill", "toucan": "toucan", "tower_bridge": "suspension bridge",
+}  # fmt: skip
+
+
+def test_default_encoder_is_imagenets(root):
+    """Under ImageNet's classifier, the encoder names the photos' subjects; a random encoder does not."""
+    dataset = PhotoDataset([root / f"data/samples/photos/{name}.jpg" for name in SUBJECTS], 256)
+    L = torch.cat([lab_batch(dataset[i][None])["L"] for i in range(len(dataset))])
+    names = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+
+    def accuracy(pretrained: bool) -> float:
+        encoder = build_generator("chroma_unet", pretrained=pretrained).encoder
+        classifier = timm.create_model(DEFAULT_ENCODER, in_chans=1)
+        weights = efficientnet_lite0_weights() | encoder.state_dict()  # the head is ImageNet's either way
+        classifier.load_state_dict(weights, strict=True)
+        with torch.inference_mode():
+            guesses = classifier.eval()(L).argmax(dim=1)
+        return sum(names[guess] == subject for guess, subject in zip(guesses, SUBJECTS.values(), strict=True)) / len(L)
+
+    assert accuracy(pretrained=True) > 0.7 > 0.1 > accuracy(pretrained=False)
+
+
+def test_dynamic_unet_takes_the_weights_of_torchvisions_resnet(tmp_path, monkeypatch):
+    """Not random ones, as `create_body(resnet18(), pretrained=True)` would."""
+    source = resnet18()
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    file = ResNet18_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1]
+    torch.save(source.state_dict(), tmp_path / "hub/checkpoints" / file)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    encoder = build_generator("dynamic_unet").encoder
+    first, deeper = encoder[0].weight, encoder[4][0].conv1.weight
+    assert torch.equal(deeper, source.layer1[0].conv1.weight)
+    assert torch.allclose(first, source.conv1.weight.sum(dim=1, keepdim=True))
+
+
+@pytest.mark.parametrize("name", ["dynamic_unet", "chroma_unet"])
+def test_missing_imagenet_weights_are_said_loudly(name, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    if name == "dynamic_unet":
+        monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+        monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", offline)
+    else:
+        monkeypatch.setattr("colorize_lib.models.chroma_unet.efficientnet_lite0_weights", lambda: None)
+        monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
+    with pytest.warns(UserWarning, match="RANDOM weights"):
+        generator = build_generator(name)
+    assert generator(torch.rand(1, 1, 64, 64)).shape == (1, 2, 64, 64)
+
+
+def test_no_warning_where_the_weights_are_there():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        build_generator("chroma_unet")

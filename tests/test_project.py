@@ -1,0 +1,89 @@
+"""The house itself: samples, imports, and who may import whom."""
+
+import ast
+import csv
+import hashlib
+import re
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+import colorize_lib
+
+ORDER = [
+    "color", "photos", "data", "models", "losses", "metrics", "checkpoints", "training", "colorizer", "display", "cli",
+]  # fmt: skip
+
+
+def test_every_sample_has_its_row_and_its_checksum(root):
+    samples = root / "data/samples"
+    files = {p.relative_to(samples).as_posix() for p in samples.glob("*/*")}
+    with (samples / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["file"] for row in rows} == files and len(files) == len(rows) == 118
+    for row in rows:
+        assert row["author"] and row["licence"] and row["source_package"], row["file"]
+        assert row["split"] in (("historic",) if row["file"].startswith("historic") else ("train", "val"))
+    sums = dict(line.split("  ")[::-1] for line in (samples / "SHA256SUMS").read_text().splitlines())
+    assert sums.keys() == files | {"ATTRIBUTION.csv"}
+    for name, expected in sums.items():
+        assert hashlib.sha256((samples / name).read_bytes()).hexdigest() == expected, name
+
+
+def test_modules_import_only_from_modules_above_them(root):
+    package = root / "colorize_lib"
+    modules = {p.stem for p in package.glob("*.py")} - {"__init__", "__main__"}
+    assert modules | {"models"} == set(ORDER)
+    for name in modules:
+        tree = ast.parse((package / f"{name}.py").read_text())
+        used = {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
+        later = {other for other in used if ORDER.index(other) >= ORDER.index(name)}
+        assert not later, f"{name} imports {later}"
+
+
+def test_only_color_knows_the_constants(root):
+    for path in (root / "colorize_lib").rglob("*.py"):
+        code = ast.parse(path.read_text())
+        numbers = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant)}
+        if path.name != "color.py":
+            assert not numbers & {110, 110.0, 0.95047, 1.08883, 0.008856}, path
+
+
+def test_every_public_name_exists():
+    for name in colorize_lib.__all__:
+        assert getattr(colorize_lib, name).__doc__, name
+    with pytest.raises(AttributeError, match="nonsense"):
+        colorize_lib.nonsense  # noqa: B018
+
+
+def test_importing_loads_no_notebook_library():
+    code = "import sys, colorize_lib as c; [getattr(c, n) for n in c.__all__]; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert "timm" in loaded and not loaded & {"fastai", "matplotlib", "IPython", "jupyterlab", "ipywidgets"}
+
+
+@pytest.mark.speed
+def test_importing_is_quick():
+    """No longer than `import torch, torchvision` plus half a second: medians of 5, alternating."""
+    codes = {"bare": "import torch, torchvision", "ours": "import torch, torchvision, colorize_lib"}
+    timed = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+    seconds = {name: [] for name in codes}
+    for _ in range(5):
+        for name, code in codes.items():
+            out = subprocess.run([sys.executable, "-c", timed.format(code)], capture_output=True, text=True, check=True)
+            seconds[name].append(float(out.stdout))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    print(medians)
+    assert medians["ours"] < medians["bare"] + 0.5, seconds
+
+
+def test_files_name_no_machine_and_no_registry(root):
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True).stdout.split("\n")
+    words = re.compile("|".join(("/" + "home/", "/" + "work/", "/" + "root/", "pypi" + r"\.org", "python" + "hosted")))
+    for name in filter(None, tracked):
+        path = root / name
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".txt", ".ipynb", ".csv"} or path.name == "Makefile":
+            found = words.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{name}: {found.group()}"
