@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
@@ -125,19 +124,6 @@ def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) 
     columns = [to_rgb(L, ab) for ab in (torch.zeros_like(true), predicted, true)]
     pictures = [column[i] for i in range(len(L)) for column in columns]
     return show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
-
-
-def show_channel(ax: Axes, channel: Tensor, ends: tuple[Tensor, Tensor], title: str, limit: float) -> None:
-    """Draw one Lab channel between two colours.
-
-    Args:
-        channel: (H, W).
-        ends: RGB (3,) in [0, 1] at -limit and at +limit; the middle is their mean.
-    """
-    t = ((channel / limit).clamp(-1, 1) + 1)[..., None] / 2
-    ax.imshow(((1 - t) * ends[0] + t * ends[1]).cpu().numpy())
-    ax.set_title(title)
-    ax.axis("off")
 
 
 def slider(pictures: Sequence[np.ndarray], labels: Sequence[str], alt: str, start: int = 0, width: int = 360) -> HTML:
