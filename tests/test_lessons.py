@@ -1,0 +1,136 @@
+"""The lessons as files: run, whole, in order, with working links; and their code is the library's.
+
+That they run is tested by nbval, in the same pytest run (see the Makefile).
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from colorize_lib import color
+
+LESSONS = Path(__file__).resolve().parents[1] / "lessons"
+NOTEBOOKS = sorted(LESSONS.rglob("*.ipynb"))
+NOTEBOOKS = [path for path in NOTEBOOKS if ".ipynb_checkpoints" not in path.parts]
+
+
+def cells(path: Path, kind: str) -> list[dict]:
+    return [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind]
+
+
+def text(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def markdown(path: Path) -> str:
+    return "\n\n".join(text(cell) for cell in cells(path, "markdown"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.relative_to(LESSONS).as_posix())
+def notebook(request) -> Path:
+    return request.param
+
+
+def test_there_are_lessons_and_each_has_solutions():
+    lessons = {path.name for path in LESSONS.glob("*.ipynb")}
+    assert {"01_lab_colour.ipynb", "02_data.ipynb"} <= lessons
+    assert {path.name for path in (LESSONS / "solutions").glob("*.ipynb")} == lessons - {"00_start_here.ipynb"}
+
+
+def test_saved_outputs_come_from_one_whole_run(notebook):
+    code = [cell for cell in cells(notebook, "code") if text(cell).strip()]
+    counts = [cell["execution_count"] for cell in code]
+    assert counts == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    assert "minutes" in "".join(code[-1]["outputs"][0]["text"])  # it went on to its end
+    stamp = "".join(next(o for o in code[0]["outputs"] if o.get("name") == "stdout")["text"])
+    assert re.search(r"profile (quick|full), device \w+, torch [\d.+a-z]+, 20\d\d-\d\d-\d\d", stamp)
+
+
+def test_no_cell_is_skipped(notebook):
+    for cell in cells(notebook, "code"):
+        tags = set(cell["metadata"].get("tags", []))
+        assert not tags & {"nbval-skip", "nbval-ignore-output", "skip-execution", "raises-exception"}, text(cell)
+        assert not re.search(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)", text(cell), re.MULTILINE), text(cell)
+        assert not text(cell).startswith("%%script"), text(cell)
+
+
+def test_it_checks_itself(notebook):
+    checks = sum(text(cell).count("assert ") for cell in cells(notebook, "code"))
+    assert checks >= 5
+
+
+def test_size(notebook):
+    assert notebook.stat().st_size < 1.5e6
+
+
+def test_every_picture_has_words(notebook):
+    """A picture in an output is described in the markdown right after it; one in the text has an alternative text."""
+    everything = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    for cell, after in zip(everything, [*everything[1:], None], strict=True):
+        kinds = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
+        if any(kind.startswith("image/") for kind in kinds) or "text/html" in kinds:
+            assert after and after["cell_type"] == "markdown", text(cell)
+            assert re.match(r"\*[^*\s].{20,}", text(after), re.DOTALL), f"no description after:\n{text(cell)}"
+    assert not re.findall(r"!\[\s*\]\(", markdown(notebook))
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, LESSONS.parent / "README.md", LESSONS.parent / "data/README.md"], ids=lambda p: p.name)
+def test_links_resolve(path):
+    words = markdown(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", words) + re.findall(r'(?:src|href)="([^"]+)"', words)
+    assert links
+    for link in links:
+        if not re.match(r"https?:|#", link):
+            target, _, anchor = link.partition("#")
+            found = path.parent / target
+            assert found.exists(), link
+            if anchor:
+                headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor in slugs, link
+
+
+def test_a_lesson_has_its_parts():
+    for path in LESSONS.glob("*.ipynb"):
+        words = markdown(path)
+        for part in ("You will be able to", "You need to know", "**Time**", "## Exercises", "## Recap", "**Next:**"):
+            assert part in words, f"{path.name}: {part}"
+        assert words.count("**Predict.**") >= 4 and words.count("<details>") >= 3
+        exercises = re.findall(r"^\d\. \*\*", words.split("## Exercises")[1].split("## Recap")[0], re.MULTILINE)
+        solutions = re.findall(r"^## \d\. ", markdown(LESSONS / "solutions" / path.name), re.MULTILINE)
+        assert 3 <= len(exercises) <= 5 and len(solutions) == len(exercises)
+
+
+def definitions(path: Path, *names: str) -> dict:
+    """The functions, classes and constants of a notebook by name, defined as the notebook defines them."""
+    space = {"torch": torch}
+    for cell in cells(path, "code"):
+        for node in ast.parse(text(cell)).body:
+            named = getattr(node, "name", None) or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]))
+            if named in names:
+                exec(compile(ast.Module([node], []), path.name, "exec"), space)
+    assert set(names) <= space.keys()
+    return space
+
+
+def test_the_lab_of_lesson_01_is_the_librarys(photo):
+    lesson = definitions(
+        LESSONS / "01_lab_colour.ipynb", "RGB_TO_XYZ", "WHITE_D65", "linear_from_srgb", "cube_root", "rgb_to_lab"
+    )
+    rgb = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    assert (lesson["rgb_to_lab"](rgb) - color.rgb_to_lab(rgb)).abs().max() < 1e-3
+    assert torch.allclose(lesson["RGB_TO_XYZ"].double(), color.RGB_TO_XYZ)
+    assert torch.allclose(lesson["WHITE_D65"].double(), color.WHITE_D65)
+
+
+def test_the_inverse_of_the_solutions_is_the_librarys(photo):
+    solution = definitions(LESSONS / "solutions/01_lab_colour.ipynb", "RGB_TO_XYZ", "WHITE_D65", "my_lab_to_rgb")
+    lab = color.rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])
+    assert (solution["my_lab_to_rgb"](lab) - color.lab_to_rgb(lab)).abs().max() < 1e-4
