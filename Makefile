@@ -24,7 +24,7 @@ lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_OPTIONS) $(firstword $(sort $(wildcard lessons/*.ipynb)))
 
 test: .venv
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not speed" $(NBVAL) tests lessons
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not speed" $(NBVAL) tests lessons
 	$(BIN)/python -m pytest -m speed tests
 
 lessons: .venv

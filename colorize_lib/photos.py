@@ -5,15 +5,13 @@ The only file that opens or writes images.
 
 import os
 import tempfile
-import zlib
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import png
 import tifffile
-import torch
 from PIL import Image, ImageCms, UnidentifiedImageError
-from torchvision.io import ImageReadMode, decode_png
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
 
@@ -193,16 +191,23 @@ def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray | None:
     if image.mode.startswith("I"):
         return np.repeat(_grey_16(image)[..., None], 3, axis=2)
     if image.format == "PNG" and image.tile and "16" in str(image.tile[0][3]):
-        data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-        pixels = decode_png(data, ImageReadMode.UNCHANGED).movedim(0, -1).numpy().astype(np.float64)
-        alpha = pixels[..., 3:] / 65535 if pixels.shape[2] in (2, 4) else 1.0
-        if pixels.shape[2] == 2:
-            pixels, alpha = pixels[..., [0, 0, 0]], pixels[..., 1:] / 65535
-        return np.rint(pixels[..., :3] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
+        return _read_png_16(path)
     if image.format == "TIFF" and image.mode == "RGB" and image.tag_v2.get(258, (8,))[0] == 16:
         pixels = tifffile.imread(path, key=0)
         return np.ascontiguousarray(pixels[..., :3] if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1))
     return None
+
+
+def _read_png_16(path: Path) -> np.ndarray:
+    """A 16-bit PNG, which Pillow would cut to 8 bits; transparency is laid on white."""
+    width, height, rows, about = png.Reader(str(path)).asDirect()
+    pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, about["planes"])
+    if about["greyscale"]:
+        pixels = pixels[..., [0, 0, 0, *range(1, about["planes"])]]
+    if not about["alpha"]:
+        return pixels
+    alpha = pixels[..., -1:] / 65535
+    return np.rint(pixels[..., :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
 
 
 def _grey_16(image: Image.Image) -> np.ndarray:
@@ -226,7 +231,8 @@ def _exif(like: str | Path | None) -> bytes:
 def _encode(suffix: str, rgb: np.ndarray, exif: bytes, quality: int) -> bytes:
     buffer = BytesIO()
     if rgb.dtype == np.uint16 and suffix == ".png":
-        return _encode_png_16(rgb)
+        png.Writer(rgb.shape[1], rgb.shape[0], greyscale=False, bitdepth=16).write(buffer, rgb.reshape(len(rgb), -1))
+        return buffer.getvalue()
     if rgb.dtype == np.uint16 and suffix in (".tif", ".tiff"):
         tifffile.imwrite(buffer, rgb, photometric="rgb", compression="zlib")
         return buffer.getvalue()
@@ -241,21 +247,6 @@ def _encode(suffix: str, rgb: np.ndarray, exif: bytes, quality: int) -> bytes:
     chosen = {key: value for key, value in options[suffix].items() if value != b""}
     Image.fromarray(to_8_bit(rgb)).save(buffer, **chosen)
     return buffer.getvalue()
-
-
-def _encode_png_16(rgb: np.ndarray) -> bytes:
-    """16-bit RGB as PNG (ISO/IEC 15948), which Pillow reads but cannot write."""
-    height, width, _ = rgb.shape
-    rows = rgb.astype(">u2").view(np.uint8).reshape(height, width * 6)
-    up = np.diff(rows, axis=0, prepend=np.zeros((1, width * 6), np.uint8))  # filter 2: less the row above
-    lines = np.concatenate([np.full((height, 1), 2, np.uint8), up], axis=1)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-
-    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    header = chunk(b"IHDR", size + bytes([16, 2, 0, 0, 0]))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)) + chunk(b"IEND", b"")
 
 
 def _umask() -> int:

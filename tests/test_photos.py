@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import png
 import pytest
 import tifffile
 import torch
@@ -223,3 +224,16 @@ def test_every_sample_photo_opens(root):
     assert len(paths) == 118
     for path in paths:
         assert torch.from_numpy(open_photo(path)).float().std() > 10, path
+
+
+def test_16_bit_transparency_is_laid_on_white(tmp_path):
+    rgba = np.full((4, 6, 4), 65535, dtype=np.uint16)
+    rgba[..., :3], rgba[:, 3:, 3] = (1000, 2000, 3000), 0
+    with (path := tmp_path / "photo.png").open("wb") as file:
+        png.Writer(6, 4, greyscale=False, alpha=True, bitdepth=16).write(file, rgba.reshape(4, -1))
+    rgb = open_photo(path)
+    assert rgb.dtype == np.uint16 and (rgb[:, :3] == (1000, 2000, 3000)).all() and (rgb[:, 3:] == 65535).all()
+    with path.open("wb") as file:
+        png.Writer(6, 4, greyscale=True, alpha=True, bitdepth=16).write(file, rgba[..., 2:].reshape(4, -1))
+    rgb = open_photo(path)
+    assert rgb.shape == (4, 6, 3) and (rgb[:, :3] == 3000).all() and (rgb[:, 3:] == 65535).all()
