@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(
-    path: str | Path, model: nn.Module, *, dtype: torch.dtype | None = None, **made_by
+    path: str | Path, model: nn.Module, *, dtype: torch.dtype | None = None, made_by: dict | None = None
 ) -> Path:
     """Write a network's weights, whole or not at all.
 
@@ -44,7 +44,7 @@ def save_checkpoint(
         name: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    header = {"format": FORMAT, "config": json.dumps(model.config), "made_by": json.dumps(made_by)}
+    header = {"format": FORMAT, "config": json.dumps(model.config), "made_by": json.dumps(made_by or {})}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, metadata=header))

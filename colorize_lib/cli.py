@@ -66,7 +66,7 @@ def photo_parser() -> argparse.ArgumentParser:
 
 def colorize(options: argparse.Namespace) -> int:
     from .colorizer import Colorizer
-    from .data import find_photos
+    from .data import default_device, find_photos
     from .photos import open_photo, save_photo
 
     jobs, failures = [], []  # (photo, where to)
@@ -77,19 +77,22 @@ def colorize(options: argparse.Namespace) -> int:
             failures.append(str(error))
             continue
         root = given if given.is_dir() else given.parent
-        jobs += [(photo, options.out / photo.relative_to(root)) for photo in found]
+        inside = [photo for photo in found if photo == given or options.out not in photo.parents]  # not its own work
+        jobs += [(photo, _writable(options.out / photo.relative_to(root))) for photo in inside]
 
-    colorizer = Colorizer.from_pretrained(options.weights, resolution=options.resolution, device=options.device)
-    done = 0
+    colorizer = Colorizer.from_pretrained(options.weights, resolution=options.resolution, device=default_device(options.device))
+    done, written = 0, set()
     for photo, target in jobs:
         try:
-            target = _writable(target)
+            if target in written:
+                raise FileExistsError(f"{photo} would overwrite the coloured version of another photo of that name")
             if target.exists() and target.samefile(photo):
                 raise FileExistsError(f"{photo} would be overwritten by its own coloured version: choose another DIR")
             if target.exists() and not options.overwrite:
                 raise FileExistsError(f"{target} exists already: choose another DIR, or --overwrite")
             save_photo(target, colorizer(open_photo(photo)), like=photo, overwrite=options.overwrite)
             print(target)
+            written.add(target)
             done += 1
         except (ValueError, OSError) as error:
             failures.append(str(error))
@@ -111,7 +114,7 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--valid", type=Path, metavar="FOLDER",
                         help="validation photos (default: a fifth of the photos, chosen by name)")
     parser.add_argument("--generator", choices=("chroma_unet", "dynamic_unet", "unet"), default="chroma_unet")
-    parser.add_argument("--encoder", metavar="NAME", help="chroma_unet's encoder: any of timm's (default: EfficientNet-Lite0)")
+    parser.add_argument("--encoder", metavar="NAME", help="chroma_unet's encoder: a convolutional one of timm's (default: EfficientNet-Lite0)")
 
     budget = parser.add_argument_group("budget: whichever ends first (default: 20 epochs)")
     budget.add_argument("--epochs", type=float, metavar="N")
@@ -155,7 +158,7 @@ def train(options: argparse.Namespace) -> int:
 
     if options.resume and not options.out.is_dir():
         raise FileNotFoundError(f"{options.out} holds no run to go on with: leave out --resume")
-    device = options.device or str(default_device())
+    device = str(default_device(options.device))
     if options.valid:
         train_photos, valid_photos = find_photos(options.folder), find_photos(options.valid)
     else:
@@ -171,11 +174,14 @@ def train(options: argparse.Namespace) -> int:
     if options.start:
         generator = load_checkpoint(options.start)
     else:
+        if options.encoder and options.generator != "chroma_unet":
+            raise ValueError("--encoder goes with --generator chroma_unet")
         generator = build_generator(options.generator, **({"encoder": options.encoder} if options.encoder else {}))
     recipe = dict(RECIPES[generator.config["name"], options.stage])
     names = ("lr", "encoder_lr", "schedule")
     names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "gan_mode")
     recipe |= {name: value for name in names if (value := getattr(options, name)) is not None}
+    datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
     run = {
         "epochs": options.epochs,
         "minutes": options.minutes,
@@ -187,7 +193,7 @@ def train(options: argparse.Namespace) -> int:
         "mixed_precision": options.mixed_precision,
         "made_by": {"command": f"colorize {shlex.join(sys.argv[1:])}", "date": date.today().isoformat(),
                     "torch": torch.__version__, "device": device, "recipe": recipe,
-                    "photos": [len(loaders.train.dataset), len(loaders.valid.dataset)]},
+                    "photos": [len(dataset) for dataset in datasets]},
     }  # fmt: skip
     if options.stage == "l1":
         pretrain(generator, loaders, **recipe, **run)
@@ -195,12 +201,11 @@ def train(options: argparse.Namespace) -> int:
         norm = options.discriminator_norm or ("spectral" if recipe["gan_mode"] == "hinge" else "batch")
         train_adversarial(generator, PatchDiscriminator(norm=norm), loaders, **recipe, **run)
 
-    skipped = loaders.train.dataset.skipped + loaders.valid.dataset.skipped
+    skipped = [line for dataset in datasets for line in dataset.skipped]
     if not PartialState().is_main_process:
         return 1 if skipped else 0
     print(f"weights: {options.out / 'generator.safetensors'}")
-    used = len(loaders.train.dataset) + len(loaders.valid.dataset)
-    return _report(used, skipped, "used")
+    return _report(sum(map(len, datasets)), skipped, "used")
 
 
 def evaluate_parser() -> argparse.ArgumentParser:
@@ -225,7 +230,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from .metrics import evaluate, format_table
     from torch.utils.data import DataLoader
 
-    device = options.device or default_device()
+    device = default_device(options.device)
     generator = load_checkpoint(find_weights(options.weights)).to(device)
     dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -25,7 +26,7 @@ from torchvision.transforms.v2.functional import resized_crop
 from tqdm.auto import tqdm
 
 from .color import rgb_to_lab, split_lab
-from .photos import SUFFIXES, PhotoError, open_photo, resize_photo
+from .photos import SUFFIXES, PhotoError, open_photo, resize_photo, write_whole
 
 Batch = dict[str, Tensor]
 
@@ -190,9 +191,9 @@ class PhotoDataset(Dataset):
                         self.squares[i], self.aspects[i] = result
                         kept.append(i)
             if part is not None:
-                torch.save(
-                    {"aspects": self.aspects, "kept": kept, "skipped": self.skipped}, known.with_suffix(".pt")
-                )
+                table = BytesIO()
+                torch.save({"aspects": self.aspects, "kept": kept, "skipped": self.skipped}, table)
+                write_whole(known.with_suffix(".pt"), table.getvalue())
                 part.replace(known)
         if not kept:
             first = f"; the first: {self.skipped[0]}" if self.skipped else ""
@@ -345,8 +346,18 @@ def lab_batch(rgb: Tensor) -> Batch:
     return {"L": L, "ab": ab}
 
 
-def default_device() -> torch.device:
-    """CUDA where there is one, else MPS, else the CPU."""
+def default_device(name: str | None = None) -> torch.device:
+    """The device of that name; without one: CUDA where there is one, else MPS, else the CPU.
+
+    Raises:
+        ValueError: if there is no such device here.
+    """
+    if name is not None:
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"no device '{name}' can be used here: try cpu") from error
+        return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

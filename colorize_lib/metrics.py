@@ -64,7 +64,7 @@ def mean_colour(batches: Iterable[Batch]) -> Tensor:
     """The mean normalised ab over all pixels of all photos, (1, 2, 1, 1)."""
     total, count = 0.0, 0
     for batch in batches:
-        total = total + batch["ab"].double().mean(dim=(2, 3)).sum(dim=0).cpu()
+        total = total + batch["ab"].mean(dim=(2, 3)).cpu().double().sum(dim=0)
         count += len(batch["ab"])
     return (total / count).float()[None, :, None, None]
 
@@ -81,7 +81,7 @@ def measure(predict: Callable[[Batch], Tensor], batches: Iterable[Batch]) -> dic
         guess = predict(batch).float().expand_as(ab)
         shown, true = (lab_to_rgb(fit_to_gamut(merge_lab(L, x))) for x in (guess, ab))
         values = ab_error(guess, ab), psnr(shown, true), colourfulness(shown)
-        rows.append(torch.stack(values, dim=1).double().cpu())
+        rows.append(torch.stack(values, dim=1).cpu().double())
     means = torch.cat(rows).mean(dim=0).tolist()
     return dict(zip(COLUMNS, means, strict=True))
 

@@ -94,7 +94,7 @@ def save_photo(
         path: where to; the suffix says the format.  Missing folders are made.
         rgb: (H, W, 3), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
         like: a photo whose EXIF data (camera, date, place) is copied, but for the
-            orientation: `rgb` is upright already.
+            orientation: `rgb` is upright already.  TIFF, BMP and 16-bit PNG get none.
         overwrite: replace an existing file.
         quality: of JPEG and WebP, up to 100.
 
@@ -145,7 +145,7 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
         size = (image.width // factor, image.height // factor)
         image.draft(None, size)  # only JPEG can: it decodes fewer coefficients
         rest = min(image.width // size[0], image.height // size[1])
-        if rest > 1 and image.mode not in ("P", "1", "I;16", "I"):
+        if rest > 1 and image.mode not in ("P", "1") and not image.mode.startswith("I"):
             image = image.reduce(rest)
     return image
 
@@ -193,14 +193,17 @@ def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray | None:
     if image.format == "PNG" and image.tile and "16" in str(image.tile[0][3]):
         return _read_png_16(path)
     if image.format == "TIFF" and image.mode == "RGB" and image.tag_v2.get(258, (8,))[0] == 16:
-        pixels = tifffile.imread(path, key=0)
+        try:
+            pixels = tifffile.imread(path, key=0)
+        except ValueError:  # a compression that only Pillow can read, in 8 bits
+            return None
         return np.ascontiguousarray(pixels[..., :3] if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1))
     return None
 
 
 def _read_png_16(path: Path) -> np.ndarray:
     """A 16-bit PNG, which Pillow would cut to 8 bits; transparency is laid on white."""
-    width, height, rows, about = png.Reader(str(path)).asDirect()
+    width, height, rows, about = png.Reader(str(path)).read()
     pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, about["planes"])
     if about["greyscale"]:
         pixels = pixels[..., [0, 0, 0, *range(1, about["planes"])]]
@@ -212,6 +215,8 @@ def _read_png_16(path: Path) -> np.ndarray:
 
 def _grey_16(image: Image.Image) -> np.ndarray:
     grey = np.asarray(image)
+    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # white is 0
+        grey = 65535 - grey.astype(np.int64)
     if grey.size and (grey.min() < 0 or grey.max() > 65535):
         raise ValueError("its grey values do not fit 16 bits")
     return grey.astype(np.uint16)
@@ -220,12 +225,15 @@ def _grey_16(image: Image.Image) -> np.ndarray:
 def _exif(like: str | Path | None) -> bytes:
     if like is None:
         return b""
-    with Image.open(like) as image:
-        if "exif" not in image.info:
-            return b""
-        exif = image.getexif()
-        exif.pop(_ORIENTATION, None)
-        return exif.tobytes()
+    try:
+        with Image.open(like) as image:
+            if "exif" not in image.info:
+                return b""
+            exif = image.getexif()
+            exif.pop(_ORIENTATION, None)
+            return exif.tobytes()
+    except Exception:  # malformed EXIF data raises many kinds; the photo is worth more than they are
+        return b""
 
 
 def _encode(suffix: str, rgb: np.ndarray, exif: bytes, quality: int) -> bytes:

@@ -8,6 +8,7 @@ come from Hugging Face Accelerate; nothing here mentions CUDA.
 
 import csv
 import io
+import json
 import math
 import shutil
 import sys
@@ -131,6 +132,7 @@ class AdversarialTraining:
         self.optimizers["generator"].zero_grad()
         accelerator.backward(loss_gan + self.lambda_l1 * loss_l1)
         self.optimizers["generator"].step()
+        discriminator.requires_grad_(True)
 
         return {
             "l1": loss_l1,
@@ -193,6 +195,7 @@ def train_adversarial(
     Returns:
         The history: a row (dict) per epoch.
     """
+    set_seed(run.get("seed", 0))
     method = AdversarialTraining(
         generator,
         discriminator or PatchDiscriminator(),
@@ -316,12 +319,15 @@ def fit(
 
     Raises:
         FileExistsError: if `out` holds a run and `resume` is false.
-        ValueError: for an unknown schedule, or if the run in `out` is of other networks or optimizers.
+        ValueError: for an unknown schedule, nothing to do, or a run in `out` that was
+            started with another method, other networks, other photos or batches.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
     if epochs is None and minutes is None:
         epochs = 20
+    if min(epochs or math.inf, minutes or math.inf) <= 0 or 0 in (epochs, minutes):
+        raise ValueError("there is nothing to train: epochs and minutes must be above 0")
     out = None if out is None else Path(out)
     if out and not resume and (out / "history.csv").exists():
         raise FileExistsError(f"{out} holds a run already: go on with it (resume), or choose another folder")
@@ -336,10 +342,18 @@ def fit(
     groups = [group for optimizer in method.optimizers.values() for group in optimizer.param_groups]
     rates = [group["lr"] for group in groups]
     train = LabLoader(accelerator.prepare_data_loader(dataloaders.train.loader), accelerator.device)
+    if len(train) == 0:
+        raise ValueError("there are fewer training photos than one batch for every process: make batch_size smaller")
+    about = {
+        "method": type(method).__name__,
+        "networks": [accelerator.unwrap_model(net).config for net in method.networks.values()] if out else [],
+        "batches": len(train),
+        "batch_size": train.loader.total_batch_size,
+    }
     if out and resume:
-        _load_state(accelerator, out)
+        _load_state(accelerator, out, about)
         groups = [group for optimizer in method.optimizers.values() for group in optimizer.param_groups]
-    last_step = math.inf if epochs is None else round(epochs * len(train))
+    last_step = math.inf if epochs is None else max(round(epochs * len(train)), 1)
     tick = _stopwatch(accelerator)
     saved = run.seconds
 
@@ -365,7 +379,8 @@ def fit(
         initial=run.step, total=None if epochs is None else last_step, unit="batch",
         file=sys.stdout, disable=None if progress else True, leave=False,
     )  # fmt: skip
-    dataloaders.train.loader.sampler.skip = run.batch * train.loader.total_batch_size
+    if used() < 1:
+        dataloaders.train.loader.sampler.skip = run.batch * train.loader.total_batch_size
     while used() < 1:
         train.loader.set_epoch(run.epoch)
         for batch in train:
@@ -382,12 +397,13 @@ def fit(
             if run.batch == len(train):
                 run.next_epoch()
             if out and (used() >= 1 or run.seconds - saved >= save_minutes * 60):
-                _save_run(accelerator, method, run, out, made_by or {})
+                _save_run(accelerator, method, run, out, about, made_by or {})
                 saved = run.seconds
             if used() >= 1:
                 break
     bar.close()
-    method.networks = {name: accelerator.unwrap_model(net) for name, net in method.networks.items()}
+    for network in method.networks.values():
+        accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # or autocast would stay on for good
     accelerator.free_memory()
     return run.history
 
@@ -411,6 +427,8 @@ def _accelerator(mixed_precision: str | None, device: torch.device) -> Accelerat
     # a notebook trains several times, in several ways.
     if PartialState().num_processes == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=mixed_precision,
@@ -434,7 +452,7 @@ def _stopwatch(accelerator: Accelerator) -> Callable[[], float]:
     return tick
 
 
-def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, made_by: dict) -> None:
+def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, about: dict, made_by: dict) -> None:
     """Save the state, whole or not at all, then what people look at; then drop older states."""
     part, state = out / "state" / "part", out / "state" / f"step_{run.step:08d}"
     if accelerator.is_main_process:
@@ -443,13 +461,12 @@ def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, made_b
     accelerator.save_state(str(part))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        (part / "about.json").write_text(json.dumps(about))
         shutil.rmtree(state, ignore_errors=True)
         part.rename(state)
         for name, network in method.networks.items():
-            last = run.history[-1] if run.history else {}
-            save_checkpoint(
-                out / f"{name}.safetensors", accelerator.unwrap_model(network), **made_by, step=run.step, last=last
-            )
+            about_it = {**made_by, "step": run.step, "last": run.history[-1] if run.history else {}}
+            save_checkpoint(out / f"{name}.safetensors", accelerator.unwrap_model(network), made_by=about_it)
         write_whole(out / "history.csv", history_csv(run.history).encode())
         for old in state.parent.glob("step_*"):
             if old != state:
@@ -457,14 +474,17 @@ def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, made_b
     accelerator.wait_for_everyone()
 
 
-def _load_state(accelerator: Accelerator, out: Path) -> None:
+def _load_state(accelerator: Accelerator, out: Path, about: dict) -> None:
     states = sorted((out / "state").glob("step_*"))
     if not states:
         return
+    other = ValueError(f"the run in {out} was started with other options: use the same ones to go on")
+    if json.loads((states[-1] / "about.json").read_text()) != about:
+        raise other
     try:
         accelerator.load_state(str(states[-1]))
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise ValueError(f"the run in {out} was started with other options: use the same ones to go on") from error
+    except (RuntimeError, ValueError) as error:  # other groups of parameters
+        raise other from error
 
 
 def history_csv(history: History) -> str:

@@ -23,7 +23,7 @@ def test_every_network_comes_back(tmp_path, name):
     else:
         network = build_generator(name, **({"filters": 4} if name == "unet" else {"pretrained": False}))
         x = torch.rand(1, 1, 64, 64)
-    path = save_checkpoint(tmp_path / "weights.safetensors", network, epochs=3)
+    path = save_checkpoint(tmp_path / "weights.safetensors", network, made_by={"epochs": 3})
     again = load_checkpoint(path)
     assert torch.equal(again(x), network.eval()(x))
     assert read_header(path)["made_by"] == {"epochs": 3}

@@ -143,3 +143,41 @@ def test_the_installed_command_exists(tmp_path, folder, weights):
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0 and result.stderr == ""
     assert np.asarray(Image.open(tmp_path / "out" / "one.jpg")).ndim == 3
+
+
+def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path, folder, weights, train_photos, capsys):
+    shutil.copy(train_photos[3], folder / "trip" / "one.jpg")
+    both = [str(folder / "one.jpg"), str(folder / "trip" / "one.jpg")]
+    assert main([*both, "-o", str(tmp_path / "out"), "--weights", weights, "--overwrite"]) == 1
+    assert "another photo of that name" in capsys.readouterr().err
+    assert open_photo(tmp_path / "out" / "one.jpg").shape == open_photo(folder / "one.jpg").shape
+
+
+def test_its_own_work_is_not_coloured_again(tmp_path, train_photos, weights, capsys):
+    shutil.copy(train_photos[0], tmp_path / "one.jpg")
+    call = [str(tmp_path), "-o", str(tmp_path / "colorized"), "--weights", weights, "--overwrite"]
+    assert main(call) == main(call) == 0
+    assert [p.name for p in (tmp_path / "colorized").iterdir()] == ["one.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(["--device", "gpu"], "no device 'gpu'"), (["--epochs", "0"], "nothing to train"),
+     (["--encoder", "nonsense"], "no model called 'nonsense'"),
+     (["--encoder", "resnet18", "--generator", "unet"], "--encoder goes with"),
+     (["--encoder", "vit_tiny_patch16_224"], "convolutional")],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the ImageNet weights")
+def test_options_that_do_not_fit_give_one_sentence(tmp_path, folder, train_photos, options, reason, capsys):
+    for i, photo in enumerate(train_photos[3:11]):
+        shutil.copy(photo, folder / f"more_{i}.jpg")
+    assert main(["train", str(folder), "--out", str(tmp_path / "run"), "--size", "32", *options]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_folder_of_one_photo_can_be_trained_on(tmp_path, train_photos):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(train_photos[0], tmp_path / "photos")
+    small = ["--size", "64", "--batch-size", "1", "--epochs", "2", "--device", "cpu"]
+    assert main(["train", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *small]) == 0
+    assert len(read_history(tmp_path / "run")) == 2

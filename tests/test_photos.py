@@ -1,6 +1,7 @@
 """Every kind of file that people have, and every kind of broken one."""
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,25 @@ def test_16_bit_transparency_is_laid_on_white(tmp_path):
         png.Writer(6, 4, greyscale=True, alpha=True, bitdepth=16).write(file, rgba[..., 2:].reshape(4, -1))
     rgb = open_photo(path)
     assert rgb.shape == (4, 6, 3) and (rgb[:, :3] == 3000).all() and (rgb[:, 3:] == 65535).all()
+
+
+def test_pngs_that_note_fewer_significant_bits_are_not_darkened(tmp_path):
+    """Their sBIT chunk says how deep the source was; the values use all 16 bits nevertheless."""
+    rgb = np.full((4, 6, 3), 60000, dtype=np.uint16)
+    save_photo(path := tmp_path / "photo.png", rgb)
+    data = path.read_bytes()
+    chunk = b"sBIT" + bytes([12, 12, 12])
+    with_sbit = data[:33] + (3).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:]
+    path.write_bytes(with_sbit)
+    assert (open_photo(path) == 60000).all()
+
+
+def test_tiff_with_white_at_zero(tmp_path):
+    grey = np.arange(0, 60000, 1000, dtype=np.uint16).reshape(6, 10)
+    tifffile.imwrite(path := tmp_path / "photo.tif", 65535 - grey, photometric="miniswhite")
+    assert (open_photo(path)[..., 0] == grey).all()
+
+
+def test_malformed_exif_does_not_stop_the_saving(tmp_path, picture):
+    picture.save(source := tmp_path / "photo.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff\x01")
+    assert open_photo(save_photo(tmp_path / "copy.jpg", open_photo(source), like=source)).shape == (60, 90, 3)

