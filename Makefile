@@ -15,13 +15,14 @@ else
 INSTALL_TORCH := $(INSTALL)
 endif
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test lessons .venv clean
 
 lab: .venv
-	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_OPTIONS) $(firstword $(sort $(wildcard lessons/*.ipynb)))
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
 
 test: .venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not speed" $(NBVAL) tests lessons
