@@ -88,10 +88,12 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     header = read_header(path)
     config = dict(header["config"])
     if model is not None and model.config != config:
-        raise CheckpointError(f"{path} holds weights for {_describe(config)}, not for {_describe(model.config)}")
+        raise CheckpointError(
+            f"{path} holds weights for {_describe(config)}, not for {_describe(model.config)}"
+        )
     model = build(config).eval() if model is None else model
     with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

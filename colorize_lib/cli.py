@@ -53,7 +53,9 @@ def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files, or folders of them")
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="image files, or folders of them"
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
                         help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already")
@@ -77,17 +79,25 @@ def colorize(options: argparse.Namespace) -> int:
             failures.append(str(error))
             continue
         root = given if given.is_dir() else given.parent
-        inside = [photo for photo in found if photo == given or options.out not in photo.parents]  # not its own work
+        inside = [
+            photo for photo in found if photo == given or options.out not in photo.parents
+        ]  # not its own work
         jobs += [(photo, _writable(options.out / photo.relative_to(root))) for photo in inside]
 
-    colorizer = Colorizer.from_pretrained(options.weights, resolution=options.resolution, device=default_device(options.device))
+    colorizer = Colorizer.from_pretrained(
+        options.weights, resolution=options.resolution, device=default_device(options.device)
+    )
     done, written = 0, set()
     for photo, target in jobs:
         try:
             if target in written:
-                raise FileExistsError(f"{photo} would overwrite the coloured version of another photo of that name")
+                raise FileExistsError(
+                    f"{photo} would overwrite the coloured version of another photo of that name"
+                )
             if target.exists() and target.samefile(photo):
-                raise FileExistsError(f"{photo} would be overwritten by its own coloured version: choose another DIR")
+                raise FileExistsError(
+                    f"{photo} would be overwritten by its own coloured version: choose another DIR"
+                )
             if target.exists() and not options.overwrite:
                 raise FileExistsError(f"{target} exists already: choose another DIR, or --overwrite")
             save_photo(target, colorizer(open_photo(photo)), like=photo, overwrite=options.overwrite)
@@ -106,27 +116,50 @@ def train_parser() -> argparse.ArgumentParser:
         "sample pictures, and the state from which --resume goes on.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
-    parser.add_argument("--stage", choices=("l1", "adversarial"), default="l1",
-                        help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)")
+    parser.add_argument(
+        "--stage",
+        choices=("l1", "adversarial"),
+        default="l1",
+        help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--from", dest="start", type=Path, metavar="FILE", help="start from these weights")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
-    parser.add_argument("--valid", type=Path, metavar="FOLDER",
-                        help="validation photos (default: a fifth of the photos, chosen by name)")
+    parser.add_argument(
+        "--valid",
+        type=Path,
+        metavar="FOLDER",
+        help="validation photos (default: a fifth of the photos, chosen by name)",
+    )
     parser.add_argument("--generator", choices=("chroma_unet", "dynamic_unet", "unet"), default="chroma_unet")
-    parser.add_argument("--encoder", metavar="NAME", help="chroma_unet's encoder: a convolutional one of timm's (default: EfficientNet-Lite0)")
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="chroma_unet's encoder: a convolutional one of timm's (default: EfficientNet-Lite0)",
+    )
 
     budget = parser.add_argument_group("budget: whichever ends first (default: 20 epochs)")
     budget.add_argument("--epochs", type=float, metavar="N")
     budget.add_argument("--minutes", type=float, metavar="N")
 
     data = parser.add_argument_group("data")
-    data.add_argument("--size", type=int, metavar="N", help="pixels a side (default: 256 on a GPU, 128 on a CPU)")
+    data.add_argument(
+        "--size", type=int, metavar="N", help="pixels a side (default: 256 on a GPU, 128 on a CPU)"
+    )
     data.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
-    data.add_argument("--min-scale", type=float, default=0.4, metavar="X",
-                      help="smallest random crop, as a share of the photo (default: 0.4)")
-    data.add_argument("--cache", default="memory", metavar="DIR", help="keep decoded photos here (default: in memory)")
-    data.add_argument("--workers", type=int, metavar="N", help="processes that cut crops (default: 8 on CUDA, else 0)")
+    data.add_argument(
+        "--min-scale",
+        type=float,
+        default=0.4,
+        metavar="X",
+        help="smallest random crop, as a share of the photo (default: 0.4)",
+    )
+    data.add_argument(
+        "--cache", default="memory", metavar="DIR", help="keep decoded photos here (default: in memory)"
+    )
+    data.add_argument(
+        "--workers", type=int, metavar="N", help="processes that cut crops (default: 8 on CUDA, else 0)"
+    )
 
     recipe = parser.add_argument_group("recipe (the defaults depend on the generator and the stage)")
     recipe.add_argument("--lr", type=float, metavar="X", help="learning rate of the generator")
@@ -140,8 +173,12 @@ def train_parser() -> argparse.ArgumentParser:
 
     run = parser.add_argument_group("run")
     run.add_argument("--seed", type=int, default=0, metavar="N")
-    run.add_argument("--save-minutes", type=float, default=5.0, metavar="N", help="save the state so often (default: 5)")
-    run.add_argument("--validate-every", type=int, default=1, metavar="N", help="epochs between validations (default: 1)")
+    run.add_argument(
+        "--save-minutes", type=float, default=5.0, metavar="N", help="save the state so often (default: 5)"
+    )
+    run.add_argument(
+        "--validate-every", type=int, default=1, metavar="N", help="epochs between validations (default: 1)"
+    )
     run.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"))
     _add_device(run)
     return parser
@@ -176,7 +213,9 @@ def train(options: argparse.Namespace) -> int:
     else:
         if options.encoder and options.generator != "chroma_unet":
             raise ValueError("--encoder goes with --generator chroma_unet")
-        generator = build_generator(options.generator, **({"encoder": options.encoder} if options.encoder else {}))
+        generator = build_generator(
+            options.generator, **({"encoder": options.encoder} if options.encoder else {})
+        )
     recipe = dict(RECIPES[generator.config["name"], options.stage])
     names = ("lr", "encoder_lr", "schedule")
     names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "gan_mode")
@@ -224,11 +263,12 @@ def evaluate_parser() -> argparse.ArgumentParser:
 
 
 def evaluate(options: argparse.Namespace) -> int:
+    from torch.utils.data import DataLoader
+
     from .checkpoints import load_checkpoint
     from .colorizer import find_weights
     from .data import LabLoader, PhotoDataset, default_device, find_photos
     from .metrics import evaluate, format_table
-    from torch.utils.data import DataLoader
 
     device = default_device(options.device)
     generator = load_checkpoint(find_weights(options.weights)).to(device)
@@ -245,7 +285,9 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device(parser) -> None:
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, mps (default: the fastest that is there)")
+    parser.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, mps (default: the fastest that is there)"
+    )
 
 
 def _writable(target: Path) -> Path:
@@ -257,7 +299,10 @@ def _report(done: int, failures: list[str], verb: str) -> int:
     """Print the summary; returns the exit code."""
     for failure in failures:
         print(f"skipped: {failure}", file=sys.stderr)
-    print(f"{done} {'photo' if done == 1 else 'photos'} {verb}" + (f", {len(failures)} skipped" if failures else ""))
+    print(
+        f"{done} {'photo' if done == 1 else 'photos'} {verb}"
+        + (f", {len(failures)} skipped" if failures else "")
+    )
     return 0 if not failures else 1 if done else 2
 
 

@@ -87,7 +87,9 @@ def sample_photos(split: str | None = None) -> list[Path]:
     folder = Path(__file__).resolve().parents[1] / "data" / "samples"
     table = folder / "ATTRIBUTION.csv"
     if not table.exists():
-        raise FileNotFoundError(f"{table} does not exist: the sample photos come with the project's repository")
+        raise FileNotFoundError(
+            f"{table} does not exist: the sample photos come with the project's repository"
+        )
     with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["file"].startswith("photos/")]
     return sorted(folder / row["file"] for row in rows if split in (None, row["split"]))
@@ -178,12 +180,21 @@ class PhotoDataset(Dataset):
             self.squares = (
                 torch.empty(shape, dtype=torch.uint8)
                 if part is None
-                else torch.from_file(str(part), shared=True, size=math.prod(shape), dtype=torch.uint8).view(shape)
+                else torch.from_file(str(part), shared=True, size=math.prod(shape), dtype=torch.uint8).view(
+                    shape
+                )
             )
             self.aspects, kept = [1.0] * len(photos), []
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 decoded = pool.map(decode, photos)
-                bar = tqdm(decoded, "decoding", len(photos), disable=None if progress else True, file=sys.stdout, leave=False)
+                bar = tqdm(
+                    decoded,
+                    "decoding",
+                    len(photos),
+                    disable=None if progress else True,
+                    file=sys.stdout,
+                    leave=False,
+                )
                 for i, result in enumerate(bar):
                     if isinstance(result, PhotoError):
                         self.skipped.append(str(result))
@@ -325,9 +336,7 @@ def make_dataloaders(
         "persistent_workers": num_workers > 0,
         "pin_memory": device.type == "cuda",
     }
-    data = PhotoDataset(
-        train, size, augment=augment, scale=scale, cache=cache, seed=seed, progress=progress
-    )
+    data = PhotoDataset(train, size, augment=augment, scale=scale, cache=cache, seed=seed, progress=progress)
     sampler = EpochSampler(len(data), seed)
     # A generator of its own, so that starting an epoch draws nothing from the global one.
     loader = DataLoader(
@@ -424,8 +433,12 @@ def download(url: str, path: Path) -> Path:
             raise ConnectionError(f"{url} could not be downloaded ({error}): try again later") from error
         total = have
     except OSError as error:
-        raise ConnectionError(f"{url} could not be downloaded ({error}): call again to go on with it") from error
+        raise ConnectionError(
+            f"{url} could not be downloaded ({error}): call again to go on with it"
+        ) from error
     if total and part.stat().st_size != total:
-        raise ConnectionError(f"{url} broke off at {part.stat().st_size:,} of {total:,} bytes: call again to go on")
+        raise ConnectionError(
+            f"{url} broke off at {part.stat().st_size:,} of {total:,} bytes: call again to go on"
+        )
     part.replace(path)
     return path

@@ -126,7 +126,9 @@ def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) 
     return show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
 
 
-def slider(pictures: Sequence[np.ndarray], labels: Sequence[str], alt: str, start: int = 0, width: int = 360) -> HTML:
+def slider(
+    pictures: Sequence[np.ndarray], labels: Sequence[str], alt: str, start: int = 0, width: int = 360
+) -> HTML:
     """A slider through pictures that needs no kernel: it works in Jupyter and in the rendered page, offline.
 
     Args:

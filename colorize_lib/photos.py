@@ -84,7 +84,12 @@ def open_photo(path: str | Path, min_side: int | None = None) -> np.ndarray:
 
 
 def save_photo(
-    path: str | Path, rgb: np.ndarray, *, like: str | Path | None = None, overwrite: bool = False, quality: int = 95
+    path: str | Path,
+    rgb: np.ndarray,
+    *,
+    like: str | Path | None = None,
+    overwrite: bool = False,
+    quality: int = 95,
 ) -> Path:
     """Write an image file, whole or not at all.
 
@@ -197,14 +202,18 @@ def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray | None:
             pixels = tifffile.imread(path, key=0)
         except ValueError:  # a compression that only Pillow can read, in 8 bits
             return None
-        return np.ascontiguousarray(pixels[..., :3] if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1))
+        return np.ascontiguousarray(
+            pixels[..., :3] if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1)
+        )
     return None
 
 
 def _read_png_16(path: Path) -> np.ndarray:
     """A 16-bit PNG, which Pillow would cut to 8 bits; transparency is laid on white."""
     width, height, rows, about = png.Reader(str(path)).read()
-    pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, about["planes"])
+    pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(
+        height, width, about["planes"]
+    )
     if about["greyscale"]:
         pixels = pixels[..., [0, 0, 0, *range(1, about["planes"])]]
     if not about["alpha"]:
@@ -239,7 +248,9 @@ def _exif(like: str | Path | None) -> bytes:
 def _encode(suffix: str, rgb: np.ndarray, exif: bytes, quality: int) -> bytes:
     buffer = BytesIO()
     if rgb.dtype == np.uint16 and suffix == ".png":
-        png.Writer(rgb.shape[1], rgb.shape[0], greyscale=False, bitdepth=16).write(buffer, rgb.reshape(len(rgb), -1))
+        png.Writer(rgb.shape[1], rgb.shape[0], greyscale=False, bitdepth=16).write(
+            buffer, rgb.reshape(len(rgb), -1)
+        )
         return buffer.getvalue()
     if rgb.dtype == np.uint16 and suffix in (".tif", ".tiff"):
         tifffile.imwrite(buffer, rgb, photometric="rgb", compression="zlib")

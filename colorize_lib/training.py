@@ -343,7 +343,9 @@ def fit(
     rates = [group["lr"] for group in groups]
     train = LabLoader(accelerator.prepare_data_loader(dataloaders.train.loader), accelerator.device)
     if len(train) == 0:
-        raise ValueError("there are fewer training photos than one batch for every process: make batch_size smaller")
+        raise ValueError(
+            "there are fewer training photos than one batch for every process: make batch_size smaller"
+        )
     about = {
         "method": type(method).__name__,
         "networks": [accelerator.unwrap_model(net).config for net in method.networks.values()] if out else [],

@@ -1,6 +1,6 @@
 """Draws docs/front.jpg: sample photos in columns grey, predicted, true, by the bundled weights.
 
-    python docs/front.py
+python docs/front.py
 """
 
 from pathlib import Path
@@ -23,17 +23,30 @@ def without_colour(rgb: np.ndarray) -> np.ndarray:
     return to_image(lab_to_rgb(lab)[0])
 
 
+def middle(rgb: np.ndarray) -> np.ndarray:
+    """The middle of a photo, in the panels' shape."""
+    height, width, _ = rgb.shape
+    h, w = min(height, width * HEIGHT // WIDTH), min(width, height * WIDTH // HEIGHT)
+    top, left = (height - h) // 2, (width - w) // 2
+    return rgb[top : top + h, left : left + w]
+
+
 def main() -> None:
     paths = {path.stem: path for path in sample_photos()}
     colorizer = Colorizer.from_pretrained()
     columns = []
     for name in PHOTOS:
-        true = open_photo(paths[name])
+        true = middle(open_photo(paths[name]))
         panels = [without_colour(true), colorizer(true), true]
         white = np.full((GAP, WIDTH, 3), 255, np.uint8)
         column = [part for panel in panels for part in (resize_photo(panel, HEIGHT, WIDTH), white)][:-1]
         columns += [np.concatenate(column), np.full((3 * HEIGHT + 2 * GAP, GAP, 3), 255, np.uint8)]
-    save_photo(Path(__file__).with_name("front.jpg"), np.concatenate(columns[:-1], axis=1), overwrite=True, quality=88)
+    save_photo(
+        Path(__file__).with_name("front.jpg"),
+        np.concatenate(columns[:-1], axis=1),
+        overwrite=True,
+        quality=88,
+    )
 
 
 if __name__ == "__main__":

@@ -109,14 +109,26 @@ def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
     for i, photo in enumerate(train_photos[3:11]):
         shutil.copy(photo, folder / f"more_{i}.jpg")
     small = ["--size", "32", "--batch-size", "2", "--epochs", "1", "--device", "cpu"]
-    assert main(["train", str(folder), "--out", str(tmp_path / "l1"), *small]) == 1  # the bad ones were skipped
+    assert (
+        main(["train", str(folder), "--out", str(tmp_path / "l1"), *small]) == 1
+    )  # the bad ones were skipped
     said = capsys.readouterr()
     assert "10 photos used, 3 skipped" in said.out and "cut.jpg" in said.err
     weights = str(tmp_path / "l1" / "generator.safetensors")
     made_by = read_header(weights)["made_by"]
     assert made_by["recipe"]["schedule"] == "one_cycle" and sum(made_by["photos"]) == 10
 
-    gan = ["train", str(folder), "--stage", "adversarial", "--from", weights, "--out", str(tmp_path / "gan"), *small]
+    gan = [
+        "train",
+        str(folder),
+        "--stage",
+        "adversarial",
+        "--from",
+        weights,
+        "--out",
+        str(tmp_path / "gan"),
+        *small,
+    ]
     assert main(gan) == 1
     assert {"l1", "gan", "d"} <= read_history(tmp_path / "gan")[0].keys()
     assert load_checkpoint(tmp_path / "gan" / "discriminator.safetensors").config["norm"] == "spectral"
@@ -139,7 +151,14 @@ def test_commands_that_cannot_start_say_why(tmp_path, capsys):
 
 
 def test_the_installed_command_exists(tmp_path, folder, weights):
-    command = [f"{sys.prefix}/bin/colorize", str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", weights]
+    command = [
+        f"{sys.prefix}/bin/colorize",
+        str(folder / "one.jpg"),
+        "-o",
+        str(tmp_path / "out"),
+        "--weights",
+        weights,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0 and result.stderr == ""
     assert np.asarray(Image.open(tmp_path / "out" / "one.jpg")).ndim == 3

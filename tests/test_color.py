@@ -59,7 +59,9 @@ def test_uint8_and_float_agree(photo):
 def test_white_and_black():
     rgb = torch.tensor([[1.0, 1, 1], [0, 0, 0]])[..., None, None]
     lab = rgb_to_lab(rgb)[..., 0, 0]
-    assert lab[0].tolist() == pytest.approx([100, 0, 0], abs=0.02)  # the constants' own white is not quite neutral
+    assert lab[0].tolist() == pytest.approx(
+        [100, 0, 0], abs=0.02
+    )  # the constants' own white is not quite neutral
     assert lab[1].tolist() == pytest.approx([0, 0, 0], abs=1e-4)
 
 
@@ -134,7 +136,9 @@ def test_wrong_shapes_and_types_are_named():
         merge_lab(torch.zeros(1, 1, 8, 8), torch.zeros(1, 2, 4, 4))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available() and not torch.backends.mps.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(
+    not torch.cuda.is_available() and not torch.backends.mps.is_available(), reason="needs a GPU"
+)
 def test_gpu_equals_cpu(photo):
     device = "cuda" if torch.cuda.is_available() else "mps"
     rgb = to_tensor(photo)

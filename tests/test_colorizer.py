@@ -46,7 +46,9 @@ def test_only_the_lightness_is_used(vivid, photo):
 
 
 def test_16_bits_stay_16_bits(vivid, photo):
-    deep = photo.astype(np.uint16) * 257 + np.random.default_rng(0).integers(0, 2, photo.shape, dtype=np.uint16)
+    deep = photo.astype(np.uint16) * 257 + np.random.default_rng(0).integers(
+        0, 2, photo.shape, dtype=np.uint16
+    )
     out = Colorizer(vivid, device="cpu")(np.minimum(deep, 65535))
     assert out.dtype == np.uint16 and len(np.unique(out)) > 1000
     assert np.abs(lightness(out) - lightness(deep)).max() < 0.2
@@ -73,7 +75,9 @@ def test_bands_leave_no_seams(vivid, photo, monkeypatch):
 
 def test_from_pretrained(tmp_path, vivid, photo):
     path = save_checkpoint(tmp_path / "generator.safetensors", vivid)
-    assert np.array_equal(Colorizer.from_pretrained(path, device="cpu")(photo), Colorizer(vivid, device="cpu")(photo))
+    assert np.array_equal(
+        Colorizer.from_pretrained(path, device="cpu")(photo), Colorizer(vivid, device="cpu")(photo)
+    )
     with pytest.raises(CheckpointError, match="does not exist"):
         Colorizer.from_pretrained("nonsense")
     with pytest.raises(ValueError, match="expected"):

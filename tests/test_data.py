@@ -183,7 +183,9 @@ class Server(http.server.SimpleHTTPRequestHandler):
 def server(tmp_path):
     (tmp_path / "served").mkdir()
     handler = type("Handler", (Server,), {"ranges": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path / "served"))) as s:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path / "served"))
+    ) as s:
         threading.Thread(target=s.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{s.server_address[1]}", handler, tmp_path / "served"
         s.shutdown()

@@ -19,7 +19,9 @@ NOTEBOOKS = [path for path in NOTEBOOKS if ".ipynb_checkpoints" not in path.part
 
 
 def cells(path: Path, kind: str) -> list[dict]:
-    return [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind]
+    return [
+        cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind
+    ]
 
 
 def text(cell: dict) -> str:
@@ -38,7 +40,9 @@ def notebook(request) -> Path:
 def test_there_are_lessons_and_each_has_solutions():
     lessons = {path.name for path in LESSONS.glob("*.ipynb")}
     assert {"01_lab_colour.ipynb", "02_data.ipynb"} <= lessons
-    assert {path.name for path in (LESSONS / "solutions").glob("*.ipynb")} == lessons - {"00_start_here.ipynb"}
+    assert {path.name for path in (LESSONS / "solutions").glob("*.ipynb")} == lessons - {
+        "00_start_here.ipynb"
+    }
 
 
 def test_saved_outputs_come_from_one_whole_run(notebook):
@@ -56,7 +60,9 @@ def test_saved_outputs_come_from_one_whole_run(notebook):
 def test_no_cell_is_skipped(notebook):
     for cell in cells(notebook, "code"):
         tags = set(cell["metadata"].get("tags", []))
-        assert not tags & {"nbval-skip", "nbval-ignore-output", "skip-execution", "raises-exception"}, text(cell)
+        assert not tags & {"nbval-skip", "nbval-ignore-output", "skip-execution", "raises-exception"}, text(
+            cell
+        )
         assert not re.search(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)", text(cell), re.MULTILINE), text(cell)
         assert not text(cell).startswith("%%script"), text(cell)
 
@@ -81,7 +87,11 @@ def test_every_picture_has_words(notebook):
     assert not re.findall(r"!\[\s*\]\(", markdown(notebook))
 
 
-@pytest.mark.parametrize("path", [*NOTEBOOKS, LESSONS.parent / "README.md", LESSONS.parent / "data/README.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path",
+    [*NOTEBOOKS, LESSONS.parent / "README.md", LESSONS.parent / "data/README.md"],
+    ids=lambda p: p.name,
+)
 def test_links_resolve(path):
     words = markdown(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)\s]+)\)", words) + re.findall(r'(?:src|href)="([^"]+)"', words)
@@ -100,10 +110,19 @@ def test_links_resolve(path):
 def test_a_lesson_has_its_parts():
     for path in LESSONS.glob("*.ipynb"):
         words = markdown(path)
-        for part in ("You will be able to", "You need to know", "**Time**", "## Exercises", "## Recap", "**Next:**"):
+        for part in (
+            "You will be able to",
+            "You need to know",
+            "**Time**",
+            "## Exercises",
+            "## Recap",
+            "**Next:**",
+        ):
             assert part in words, f"{path.name}: {part}"
         assert words.count("**Predict.**") >= 4 and words.count("<details>") >= 3
-        exercises = re.findall(r"^\d\. \*\*", words.split("## Exercises")[1].split("## Recap")[0], re.MULTILINE)
+        exercises = re.findall(
+            r"^\d\. \*\*", words.split("## Exercises")[1].split("## Recap")[0], re.MULTILINE
+        )
         solutions = re.findall(r"^## \d\. ", markdown(LESSONS / "solutions" / path.name), re.MULTILINE)
         assert 3 <= len(exercises) <= 5 and len(solutions) == len(exercises)
 
@@ -113,7 +132,9 @@ def definitions(path: Path, *names: str) -> dict:
     space = {"torch": torch}
     for cell in cells(path, "code"):
         for node in ast.parse(text(cell)).body:
-            named = getattr(node, "name", None) or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]))
+            named = getattr(node, "name", None) or (
+                isinstance(node, ast.Assign) and ast.unparse(node.targets[0])
+            )
             if named in names:
                 exec(compile(ast.Module([node], []), path.name, "exec"), space)
     assert set(names) <= space.keys()
@@ -122,7 +143,12 @@ def definitions(path: Path, *names: str) -> dict:
 
 def test_the_lab_of_lesson_01_is_the_librarys(photo):
     lesson = definitions(
-        LESSONS / "01_lab_colour.ipynb", "RGB_TO_XYZ", "WHITE_D65", "linear_from_srgb", "cube_root", "rgb_to_lab"
+        LESSONS / "01_lab_colour.ipynb",
+        "RGB_TO_XYZ",
+        "WHITE_D65",
+        "linear_from_srgb",
+        "cube_root",
+        "rgb_to_lab",
     )
     rgb = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     assert (lesson["rgb_to_lab"](rgb) - color.rgb_to_lab(rgb)).abs().max() < 1e-3
@@ -131,6 +157,8 @@ def test_the_lab_of_lesson_01_is_the_librarys(photo):
 
 
 def test_the_inverse_of_the_solutions_is_the_librarys(photo):
-    solution = definitions(LESSONS / "solutions/01_lab_colour.ipynb", "RGB_TO_XYZ", "WHITE_D65", "my_lab_to_rgb")
+    solution = definitions(
+        LESSONS / "solutions/01_lab_colour.ipynb", "RGB_TO_XYZ", "WHITE_D65", "my_lab_to_rgb"
+    )
     lab = color.rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])
     assert (solution["my_lab_to_rgb"](lab) - color.lab_to_rgb(lab)).abs().max() < 1e-4

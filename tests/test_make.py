@@ -19,7 +19,9 @@ def test_make_lab_opens_the_first_lesson(root, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = f"--no-browser --ServerApp.port={port} --IdentityProvider.token=secret --ServerApp.log_level=INFO"
+    options = (
+        f"--no-browser --ServerApp.port={port} --IdentityProvider.token=secret --ServerApp.log_level=INFO"
+    )
     bin_folder = Path(sys.prefix) / "bin"
     process = subprocess.Popen(
         ["make", "-o", ".venv/installed", "lab", f"BIN={bin_folder}", f"LAB_OPTIONS={options}"],
@@ -28,7 +30,9 @@ def test_make_lab_opens_the_first_lesson(root, tmp_path):
     )  # fmt: skip
 
     def get(path: str) -> tuple[str, bytes]:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": "token secret"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}", headers={"Authorization": "token secret"}
+        )
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.url, answer.read()
 
@@ -45,7 +49,9 @@ def test_make_lab_opens_the_first_lesson(root, tmp_path):
         assert first.startswith("lessons/0") and b"jupyter" in page.lower()
         lesson = json.loads(get(f"/api/contents/{first}")[1])
         assert lesson["content"]["cells"][0]["source"].startswith("# Lesson")
-        assert json.loads(get("/api/contents/data/README.md")[1])["name"] == "README.md"  # the lessons link to it
+        assert (
+            json.loads(get("/api/contents/data/README.md")[1])["name"] == "README.md"
+        )  # the lessons link to it
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)

