@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
-from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
 from torch import Tensor
@@ -83,7 +82,7 @@ def show(
     columns: int | None = None,
     width: float = 10.0,
     suptitle: str | None = None,
-) -> Figure:
+) -> None:
     """Show pictures in a grid.
 
     Args:
@@ -107,7 +106,7 @@ def show(
             ax.set_title(titles[i])
     if suptitle:
         figure.suptitle(suptitle)
-    return figure
+    plt.show()
 
 
 def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
@@ -115,7 +114,7 @@ def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
     return lab_to_rgb(fit_to_gamut(merge_lab(L, ab)))
 
 
-def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) -> Figure:
+def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) -> None:
     """Rows of grey | predicted | true.
 
     Args:
@@ -123,7 +122,7 @@ def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) 
     """
     columns = [to_rgb(L, ab) for ab in (torch.zeros_like(true), predicted, true)]
     pictures = [column[i] for i in range(len(L)) for column in columns]
-    return show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
+    show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
 
 
 def slider(
