@@ -6,9 +6,11 @@ import skimage.color
 import torch
 from PIL import Image
 
-from colorize_lib.checkpoints import CheckpointError, save_checkpoint
+from colorize_lib.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from colorize_lib.color import rgb_to_lab
-from colorize_lib.colorizer import Colorizer
+from colorize_lib.colorizer import WEIGHTS, Colorizer
+from colorize_lib.data import make_dataloaders
+from colorize_lib.metrics import evaluate
 from colorize_lib.models import build_generator
 
 
@@ -92,3 +94,22 @@ def test_l_is_the_photos_own(vivid, photo):
     colorizer(photo)
     expected = rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])[:, :1] / 50 - 1
     assert torch.allclose(seen[0], expected, atol=1e-5)
+
+
+BUNDLED = sorted(WEIGHTS.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.stem)
+def test_bundled_weights_beat_grey_on_photos_that_they_never_saw(path, valid_photos):
+    assert path.stat().st_size < 12e6 and path.with_suffix(".md").exists()
+    generator = load_checkpoint(path)
+    loader = make_dataloaders(valid_photos, valid_photos, size=128, device="cpu").valid
+    table = evaluate(generator, loader)
+    assert table["model"]["ab_error"] < 0.97 * min(table["grey"]["ab_error"], table["mean colour"]["ab_error"])
+    assert 5 < table["model"]["colourfulness"] < table["true"]["colourfulness"]
+
+
+def test_without_a_path_the_best_bundled_weights_are_taken(photo):
+    assert BUNDLED
+    in_colour = Colorizer.from_pretrained(device="cpu")(photo)
+    assert in_colour.shape == photo.shape and (in_colour.max(axis=2) - in_colour.min(axis=2)).mean() > 5
