@@ -61,6 +61,13 @@ def photo_parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already")
     parser.add_argument("--resolution", type=int, default=256, metavar="N",
                         help="the network sees about N² pixels: more is finer, and less sure (default: 256)")  # fmt: skip
+    parser.add_argument(
+        "--quality",
+        type=int,
+        default=95,
+        metavar="N",
+        help="of JPEG and WebP, up to 100 (default: 95); PNG and TIFF lose nothing",
+    )
     _add_weights(parser)
     _add_device(parser)
     return parser
@@ -100,7 +107,13 @@ def colorize(options: argparse.Namespace) -> int:
                 )
             if target.exists() and not options.overwrite:
                 raise FileExistsError(f"{target} exists already: choose another DIR, or --overwrite")
-            save_photo(target, colorizer(open_photo(photo)), like=photo, overwrite=options.overwrite)
+            save_photo(
+                target,
+                colorizer(open_photo(photo)),
+                like=photo,
+                overwrite=options.overwrite,
+                quality=options.quality,
+            )
             print(target)
             written.add(target)
             done += 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.color import rgb2lab
 
 from colorize_lib.checkpoints import load_checkpoint, read_header, save_checkpoint
 from colorize_lib.cli import main
@@ -200,3 +201,14 @@ def test_a_folder_of_one_photo_can_be_trained_on(tmp_path, train_photos):
     small = ["--size", "64", "--batch-size", "1", "--epochs", "2", "--device", "cpu"]
     assert main(["train", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *small]) == 0
     assert len(read_history(tmp_path / "run")) == 2
+
+
+def test_the_lightness_survives_the_whole_way(tmp_path, weights, train_photos):
+    """From file to file, as PNG; JPEG adds its own compression."""
+    photo = Image.open(train_photos[0]).resize((1500, 1000))
+    photo.save(tmp_path / "large.png")
+    assert main([str(tmp_path / "large.png"), "-o", str(tmp_path / "out"), "--weights", weights]) == 0
+    before, after = (
+        rgb2lab(open_photo(p))[..., 0] for p in (tmp_path / "large.png", tmp_path / "out/large.png")
+    )
+    assert before.shape == (1000, 1500) and np.abs(before - after).max() < 1

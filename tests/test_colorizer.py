@@ -105,7 +105,9 @@ def test_bundled_weights_beat_grey_on_photos_that_they_never_saw(path, valid_pho
     generator = load_checkpoint(path)
     loader = make_dataloaders(valid_photos, valid_photos, size=128, device="cpu").valid
     table = evaluate(generator, loader)
-    assert table["model"]["ab_error"] < 0.97 * min(table["grey"]["ab_error"], table["mean colour"]["ab_error"])
+    assert table["model"]["ab_error"] < 0.97 * min(
+        table["grey"]["ab_error"], table["mean colour"]["ab_error"]
+    )
     assert 5 < table["model"]["colourfulness"] < table["true"]["colourfulness"]
 
 
