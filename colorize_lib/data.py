@@ -294,6 +294,30 @@ class DataLoaders:
     train: LabLoader
     valid: LabLoader | None = None
 
+    def for_fastai(self):
+        """The same batches as tuples (L, ab), in fastai's `DataLoaders`, for a fastai `Learner`.
+
+        Without validation photos, a `Learner` validates on the training photos.
+
+        Raises:
+            ImportError: without fastai.
+        """
+        from fastai.data.core import DataLoaders as FastaiDataLoaders
+
+        loaders = _Pairs(self.train), _Pairs(self.valid or self.train)
+        return FastaiDataLoaders(*loaders, device=self.train.device)
+
+
+class _Pairs(LabLoader):
+    """A LabLoader that yields (L, ab)."""
+
+    def __init__(self, loader: LabLoader):
+        super().__init__(loader.loader, loader.device)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in super().__iter__():
+            yield batch["L"], batch["ab"]
+
 
 def make_dataloaders(
     train: Sequence[Path],

@@ -8,6 +8,8 @@ from datetime import date
 from html import escape
 from io import BytesIO
 from itertools import count
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import matplotlib.pyplot as plt
@@ -16,10 +18,10 @@ import torch
 from IPython.display import HTML
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .color import fit_to_gamut, lab_to_rgb, merge_lab
-from .data import default_device
+from .data import default_device, fetch_photos, find_photos, sample_photos
 
 INK, ACCENT, SOFT = "#333333", "#c0392b", "#9aa5b1"
 STYLE = {
@@ -31,28 +33,58 @@ STYLE = {
 }  # fmt: skip
 
 
+PROFILES = ("quick", "long", "full")
+
+
 class Lesson:
     """A lesson's size and its stopwatch.
 
-    Reads COLORIZE_PROFILE: `quick` (the default without a GPU) or `full` (the
-    default with one), and sets the figure style.  Prints what the saved outputs
-    come from: profile, device, versions, date.
+    Reads COLORIZE_PROFILE, and sets the figure style.  Prints what the saved
+    outputs come from: profile, device, versions, date.
+
+    - `quick`, the default without a GPU: at most a minute and a half on two cores.
+    - `long`: the same photos, for as long as a patient reader without a GPU waits.
+    - `full`, the default with a GPU: thousands of photos, and the article's schedule.
 
     Attributes:
-        full: whether this is the full profile.
+        profile: one of these.
         device: where the lesson computes.
+
+    Raises:
+        ValueError: for another profile.
     """
 
     def __init__(self, title: str):
         self.title, self.device, self._start = title, default_device(), time.monotonic()
         profile = os.environ.get("COLORIZE_PROFILE") or ("quick" if self.device.type == "cpu" else "full")
-        if profile not in ("quick", "full"):
-            raise ValueError(f"COLORIZE_PROFILE is 'quick' or 'full', not '{profile}'")
-        self.full = profile == "full"
+        if profile not in PROFILES:
+            raise ValueError(f"COLORIZE_PROFILE is one of {', '.join(PROFILES)}, not '{profile}'")
+        self.profile = profile
         plt.rcParams.update(STYLE)
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
         torch.manual_seed(0)
         print(f"{title}: profile {profile}, device {self.device}, torch {torch.__version__}, {date.today()}")
+
+    def pick(self, quick: Any, long: Any, full: Any) -> Any:
+        """The one of the three values that belongs to the profile."""
+        return {"quick": quick, "long": long, "full": full}[self.profile]
+
+    def photos(self) -> tuple[list[Path], list[Path]]:
+        """Photos to train on, and photos to validate with.
+
+        Validation is always on the sample photos.  Training is on them, too, or on
+        the folder that COLORIZE_PHOTOS names; in the full profile on Imagenette,
+        which is downloaded once.  Where that fails, a sentence says so.
+        """
+        train, valid = sample_photos("train"), sample_photos("val")
+        try:
+            if folder := os.environ.get("COLORIZE_PHOTOS"):
+                train = find_photos(folder)
+            elif self.profile == "full":
+                train = fetch_photos("imagenette")
+        except OSError as error:
+            print(f"Trained on the sample photos alone, since {error}")
+        return train, valid
 
     def end(self) -> None:
         """Print how long the lesson took, from its first cell to here."""
@@ -123,6 +155,49 @@ def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) 
     columns = [to_rgb(L, ab) for ab in (torch.zeros_like(true), predicted, true)]
     pictures = [column[i] for i in range(len(L)) for column in columns]
     show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
+
+
+def draw_unet(block: nn.Module, size: int, ax: plt.Axes | None = None, title: str = "") -> None:
+    """Draw nested `UnetBlock`s: the way down on the left, the way up on the right, skips across.
+
+    Args:
+        block: the outermost one to draw; what lies below it is drawn with it.
+        size: the side of its input, in pixels.
+        ax: where to draw; None: a new figure.
+    """
+    blocks = []
+    while hasattr(block, "below"):
+        blocks.append(block)
+        block = block.below
+    depth = len(blocks)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(11, 0.62 * depth + 0.8))
+
+    def box(x: float, y: float, channels: int, side: int, colour: str) -> None:
+        ax.add_patch(plt.Rectangle((x - 0.42, y - 0.34), 0.84, 0.68, color=colour, alpha=0.9, linewidth=0))
+        ax.text(
+            x, y, f"{channels}\n{side}²", ha="center", va="center", fontsize=8, color="white", linespacing=1
+        )
+
+    def arrow(start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, "linewidth": 1.2})
+
+    for i, one in enumerate(blocks):
+        x, y, side = depth - i, -i, size >> i
+        down, up = (next(m for m in part if hasattr(m, "kernel_size")) for part in (one.down, one.up))
+        if depth - i > 1 or depth == 1:
+            frame = (-x - 0.47, -depth - 0.42), 2 * x + 0.94, depth - i + 0.84
+            ax.add_patch(plt.Rectangle(*frame, fill=False, color=SOFT, linewidth=0.8))
+        box(-x, y, down.in_channels, side, "#2c6fbb")
+        box(x, y, up.out_channels, side, ACCENT)
+        arrow((-x, y - 0.34), (1 - x - 0.1 * (x == 1), y - 0.66), "#2c6fbb")
+        arrow((x - 1 + 0.1 * (x == 1), y - 0.66), (x, y - 0.34), ACCENT)
+        if not one.outermost:
+            arrow((-x + 0.42, y), (x - 0.42, y), "#2e8b57")
+        if i == depth - 1:
+            box(0, y - 1, down.out_channels, side // 2, INK)
+    ax.set(xlim=(-depth - 0.6, depth + 0.6), ylim=(-depth - 0.55, 0.55), title=title)
+    ax.axis("off")
 
 
 def slider(

@@ -218,3 +218,18 @@ def test_fetch_photos_through_fastai(server, tmp_path, train_photos, monkeypatch
     assert len(handler.ranges) == 1  # the second call downloads nothing
     with pytest.raises(ValueError, match="choose from imagenette, coco_sample"):
         fetch_photos("nonsense")
+
+
+def test_a_fastai_learner_takes_the_dataloaders(train_photos, tmp_path):
+    from fastai.learner import Learner
+
+    loaders = make_dataloaders(train_photos[:8], train_photos[8:12], size=32, batch_size=4, device="cpu")
+    generator = torch.nn.Conv2d(1, 2, 3, padding=1)
+    pairs = loaders.for_fastai()
+    L, ab = next(iter(pairs.train))
+    assert L.shape == (4, 1, 32, 32) and ab.shape == (4, 2, 32, 32)
+    learner = Learner(pairs, generator, loss_func=torch.nn.functional.l1_loss, path=tmp_path)
+    with learner.no_logging():
+        before = learner.validate()[0]
+        learner.fit(5, lr=1e-2)
+        assert learner.validate()[0] < before
