@@ -185,9 +185,8 @@ def draw_unet(block: nn.Module, size: int, ax: plt.Axes | None = None, title: st
     for i, one in enumerate(blocks):
         x, y, side = depth - i, -i, size >> i
         down, up = (next(m for m in part if hasattr(m, "kernel_size")) for part in (one.down, one.up))
-        if depth - i > 1 or depth == 1:
-            frame = (-x - 0.47, -depth - 0.42), 2 * x + 0.94, depth - i + 0.84
-            ax.add_patch(plt.Rectangle(*frame, fill=False, color=SOFT, linewidth=0.8))
+        frame = (-x - 0.47, -depth - 0.42), 2 * x + 0.94, depth - i + 0.84
+        ax.add_patch(plt.Rectangle(*frame, fill=False, color=SOFT, linewidth=0.8))
         box(-x, y, down.in_channels, side, "#2c6fbb")
         box(x, y, up.out_channels, side, ACCENT)
         arrow((-x, y - 0.34), (1 - x - 0.1 * (x == 1), y - 0.66), "#2c6fbb")

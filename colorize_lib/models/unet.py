@@ -68,7 +68,7 @@ class Unet(nn.Module):
         filters: channels of the first level; doubled three times, then constant.
 
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W) in (-1, 1).
-    54,409,858 parameters as it stands; weights start as N(0, 0.02).
+    54,409,858 parameters as it stands; weights start as N(0, 0.02²).
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 2, downs: int = 8, filters: int = 64):
@@ -95,7 +95,7 @@ class Unet(nn.Module):
 
 
 def init_weights(network: nn.Module, std: float = 0.02) -> nn.Module:
-    """Draw the weights as pix2pix does: convolutions N(0, std), norms N(1, std), biases 0."""
+    """Draw the weights as pix2pix does: convolutions N(0, std²), norms N(1, std²), biases 0."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, 0.0, std)
