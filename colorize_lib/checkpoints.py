@@ -1,10 +1,11 @@
 """Weights as safetensors, with what made them.  The only file that reads or writes weights.
 
 A checkpoint carries, in its header, the name and the options of its network, so
-that it can be built again, and whatever the training noted down.  No pickle is
-ever read.
+that it can be built again, the resolution that suits it, whatever the training
+noted down, and a checksum of the weights.  No pickle is ever read.
 """
 
+import hashlib
 import json
 import textwrap
 from pathlib import Path
@@ -12,12 +13,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from .models import GENERATORS, PatchDiscriminator, build_generator
 from .photos import write_whole
 
-FORMAT = "colorize_lib/1"
+FORMAT = "colorize_lib/2"
 
 
 class CheckpointError(ValueError):
@@ -25,7 +26,12 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(
-    path: str | Path, model: nn.Module, *, dtype: torch.dtype | None = None, made_by: dict | None = None
+    path: str | Path,
+    model: nn.Module,
+    *,
+    dtype: torch.dtype | None = None,
+    resolution: int | None = None,
+    made_by: dict | None = None,
 ) -> Path:
     """Write a network's weights, whole or not at all.
 
@@ -33,6 +39,7 @@ def save_checkpoint(
         path: where to; an existing file is replaced.
         model: a generator or a discriminator of this library (it has a `config`).
         dtype: store floating-point weights in this type, e.g. torch.float16.
+        resolution: pixels a side of what a generator should see; None: not known.
         made_by: what made them: anything that JSON can hold.
 
     Raises:
@@ -44,7 +51,10 @@ def save_checkpoint(
         name: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    header = {"format": FORMAT, "config": json.dumps(model.config), "made_by": json.dumps(made_by or {})}
+    about = {
+        "config": model.config, "resolution": resolution, "sha256": checksum(state), "made_by": made_by or {}
+    }  # fmt: skip
+    header = {"format": FORMAT, **{key: json.dumps(value) for key, value in about.items()}}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, metadata=header))
@@ -52,7 +62,7 @@ def save_checkpoint(
 
 
 def read_header(path: str | Path) -> dict:
-    """A checkpoint's {"config": …, "made_by": …}.
+    """A checkpoint's {"config": …, "resolution": …, "sha256": …, "made_by": …}.
 
     Raises:
         CheckpointError: if it is missing, damaged, or not one of ours.
@@ -69,7 +79,7 @@ def read_header(path: str | Path) -> dict:
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
-    return {key: json.loads(header[key]) for key in ("config", "made_by")}
+    return {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
 
 
 def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Module:
@@ -94,12 +104,23 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     model = build(config).eval() if model is None else model
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if checksum(state) != header["sha256"]:
+        raise CheckpointError(f"{path} is damaged: its weights do not match their checksum: copy it again")
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         detail = textwrap.shorten(str(error), 300)
         raise CheckpointError(f"{path} does not fit {_describe(config)}: {detail}") from error
     return model
+
+
+def checksum(state: dict[str, Tensor]) -> str:
+    """SHA-256 over the tensors: their names, types, shapes and bytes, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def build(config: dict) -> nn.Module:

@@ -7,6 +7,8 @@ import warnings
 from datetime import date
 from pathlib import Path
 
+from tqdm import tqdm
+
 DESCRIPTION = """\
 Colour black-and-white photos.
 
@@ -58,9 +60,12 @@ def photo_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
                         help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already")
-    parser.add_argument("--resolution", type=int, default=256, metavar="N",
-                        help="the network sees about N² pixels: more is finer, and less sure (default: 256)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already; "
+                        "else they are left as they are, so that a half-done folder is gone on with")  # fmt: skip
+    parser.add_argument("--saturation", type=float, default=1.0, metavar="X",
+                        help="a factor for the chroma: below 1 is paler, above 1 more vivid (default: 1)")  # fmt: skip
+    parser.add_argument("--resolution", type=int, metavar="N", help="the network sees about N² pixels: "
+                        "more is finer, and less sure (default: what suits the weights)")  # fmt: skip
     parser.add_argument(
         "--quality",
         type=int,
@@ -75,51 +80,57 @@ def photo_parser() -> argparse.ArgumentParser:
 
 def colorize(options: argparse.Namespace) -> int:
     from .colorizer import Colorizer
-    from .data import default_device, find_photos
-    from .photos import open_photo, save_photo
+    from .data import default_device
+    from .photos import save_photo
 
-    jobs, failures = [], []  # (photo, where to)
-    for given in options.photos:
+    targets, there, failures = plan(options.photos, options.out, options.overwrite)
+    done = 0
+    if targets:
+        colorizer = Colorizer.from_pretrained(
+            options.weights, resolution=options.resolution, device=default_device(options.device)
+        )
+        bar = sys.stderr.isatty() and len(targets) > 1
+        for photo, rgb in colorizer.many(
+            targets, failures=failures, progress=bar, saturation=options.saturation
+        ):
+            try:
+                save_photo(
+                    targets[photo], rgb, like=photo, overwrite=options.overwrite, quality=options.quality
+                )
+                tqdm.write(str(targets[photo]))
+                done += 1
+            except (ValueError, OSError) as error:
+                failures.append(str(error))
+    return _report(done, failures, "coloured", there)
+
+
+def plan(photos: list[Path], out: Path, overwrite: bool) -> tuple[dict[Path, Path], int, list[str]]:
+    """Where the coloured photos go: {photo: target}, how many are there already, and what cannot be done."""
+    from .data import find_photos
+
+    targets, there, failures = {}, 0, []
+    for given in photos:
         try:
             found = find_photos(given) if given.is_dir() else [given]
         except OSError as error:
             failures.append(str(error))
             continue
         root = given if given.is_dir() else given.parent
-        inside = [
-            photo for photo in found if photo == given or options.out not in photo.parents
-        ]  # not its own work
-        jobs += [(photo, _writable(options.out / photo.relative_to(root))) for photo in inside]
-
-    colorizer = Colorizer.from_pretrained(
-        options.weights, resolution=options.resolution, device=default_device(options.device)
-    )
-    done, written = 0, set()
-    for photo, target in jobs:
-        try:
-            if target in written:
-                raise FileExistsError(
-                    f"{photo} would overwrite the coloured version of another photo of that name"
-                )
-            if target.exists() and target.samefile(photo):
-                raise FileExistsError(
+        for photo in found:
+            if photo != given and out in photo.parents or photo in targets:
+                continue  # our own work, or given twice
+            target = _writable(out / photo.relative_to(root))
+            if target in targets.values():
+                failures.append(f"{photo} would overwrite the coloured version of another photo of that name")
+            elif target.exists() and photo.exists() and target.samefile(photo):
+                failures.append(
                     f"{photo} would be overwritten by its own coloured version: choose another DIR"
                 )
-            if target.exists() and not options.overwrite:
-                raise FileExistsError(f"{target} exists already: choose another DIR, or --overwrite")
-            save_photo(
-                target,
-                colorizer(open_photo(photo)),
-                like=photo,
-                overwrite=options.overwrite,
-                quality=options.quality,
-            )
-            print(target)
-            written.add(target)
-            done += 1
-        except (ValueError, OSError) as error:
-            failures.append(str(error))
-    return _report(done, failures, "coloured")
+            elif target.exists() and not overwrite:
+                there += 1
+            else:
+                targets[photo] = target
+    return targets, there, failures
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -293,8 +304,9 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", default="best", metavar="FILE",
-                        help="a generator.safetensors, or the name of bundled weights (default: the best bundled ones)")  # fmt: skip
+    parser.add_argument("--weights", default="best", metavar="NAME",
+                        help="l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
+                        "or a Hugging Face Hub id, OWNER/NAME (default: the best that come with the library)")  # fmt: skip
 
 
 def _add_device(parser) -> None:
@@ -308,15 +320,15 @@ def _writable(target: Path) -> Path:
     return target.with_suffix(".png") if target.suffix.lower() == ".gif" else target
 
 
-def _report(done: int, failures: list[str], verb: str) -> int:
+def _report(done: int, failures: list[str], verb: str, there: int = 0) -> int:
     """Print the summary; returns the exit code."""
     for failure in failures:
         print(f"skipped: {failure}", file=sys.stderr)
-    print(
-        f"{done} {'photo' if done == 1 else 'photos'} {verb}"
-        + (f", {len(failures)} skipped" if failures else "")
-    )
-    return 0 if not failures else 1 if done else 2
+    parts = [f"{done} {'photo' if done == 1 else 'photos'} {verb}"]
+    parts += [f"{there} there already (--overwrite makes them anew)"] if there else []
+    parts += [f"{len(failures)} skipped"] if failures else []
+    print(", ".join(parts))
+    return 0 if not failures else 1 if done or there else 2
 
 
 if __name__ == "__main__":

@@ -1,27 +1,42 @@
 """Weights + any photo → the same photo in colour, full size."""
 
 import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from .checkpoints import CheckpointError, load_checkpoint
+from .checkpoints import CheckpointError, load_checkpoint, read_header
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_lab, split_lab
 from .data import default_device
+from .photos import PhotoError, open_photo, to_srgb
 
 WEIGHTS = Path(__file__).parent / "weights"
-BAND = 1 << 20  # pixels converted at a time, so that memory stays flat however large the photo
+BUNDLED = ("adversarial", "l1")  # the best first
+HUB_FILE = "generator.safetensors"
+RESOLUTION = 256  # of weights that do not say what they were trained on
+SMALLEST = 64  # where a machine without memory for this has none for anything
+BAND = 1 << 18  # pixels converted at a time, so that memory stays flat however large the photo
+
+Photo = str | Path | Image.Image | np.ndarray | Tensor
 
 
 class Colorizer:
     """Colours photos with a generator.
 
     The generator sees the photo scaled to about `resolution`² pixels, its own
-    aspect ratio kept.  Its ab is scaled up and joined to the photo's own
-    lightness, which stays as it was: a colour that sRGB cannot show loses chroma.
+    aspect ratio kept.  Its ab is scaled up along the edges of the lightness (see
+    `slope_of_colour`) and joined to the photo's own lightness, which stays as it
+    was: a colour that sRGB cannot show loses chroma.
 
     Args:
         generator: L (B, 1, H, W) → ab (B, 2, H, W).
@@ -29,93 +44,300 @@ class Colorizer:
         device: None: CUDA, else MPS, else the CPU.
 
     Example:
-        >>> colorizer = Colorizer.from_pretrained("runs/mine/generator.safetensors")
-        >>> save_photo("in_colour.jpg", colorizer(open_photo("old.jpg")))
+        >>> colorizer = Colorizer.from_pretrained()
+        >>> save_photo("in_colour.jpg", colorizer("old.jpg"), like="old.jpg")
     """
 
-    def __init__(self, generator: nn.Module, resolution: int = 256, device: torch.device | str | None = None):
+    def __init__(
+        self, generator: nn.Module, resolution: int = RESOLUTION, device: torch.device | str | None = None
+    ):
+        if resolution < 1:
+            raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
         self.device = torch.device(device) if device is not None else default_device()
         self.generator = generator.to(self.device).eval()
         self.resolution = resolution
 
     @classmethod
-    def from_pretrained(cls, weights: str | Path = "best", **options) -> "Colorizer":
+    def from_pretrained(
+        cls,
+        weights: str | Path = "best",
+        *,
+        resolution: int | None = None,
+        device: torch.device | str | None = None,
+    ) -> "Colorizer":
         """Build a colorizer from a checkpoint.
 
         Args:
-            weights: the path of a checkpoint, or the name of bundled weights:
-                `l1`, `adversarial`, or `best`: the best of those that are there.
-            options: those of the class.
+            weights: what `find_weights` takes: a bundled name, a path, a Hugging Face Hub id.
+            resolution: None: the one that suits the weights, by their header.
+            device: that of the class.
 
         Raises:
             CheckpointError: if there are no such weights, or they cannot be used.
         """
-        return cls(load_checkpoint(find_weights(weights)), **options)
+        path = find_weights(weights)
+        generator = load_checkpoint(path)
+        if generator.config["name"] == "patchgan":
+            raise CheckpointError(
+                f"{path} holds a discriminator, not a generator: it judges, it cannot colour"
+            )
+        return cls(generator, resolution or read_header(path)["resolution"] or RESOLUTION, device)
 
-    @torch.inference_mode()
-    def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Colour one photo.
+    def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Any:
+        """Colour a photo, by its lightness alone: grey, sepia and colour photos are all read so.
 
         Args:
-            rgb: (H, W, 3), uint8 or uint16, grey or colour: only its lightness is used.
+            photo: the path of an image file, a PIL image, an array (H, W), (H, W, 1),
+                (H, W, 3) or (H, W, 4), or a tensor (3, H, W), (1, H, W) or a batch of
+                such.  Arrays and tensors: uint8, uint16 or floats in [0, 1].
+            saturation: a factor for the chroma: 0 is grey, 1 as predicted.
+            resolution: another than the colorizer's: more is finer, and less sure.
 
         Returns:
-            (H, W, 3) of the same type, in colour.
+            The same kind, size and type, in colour; an array (H, W, 3) for a path.
+            Transparency is kept, but for a path's, which is laid on white.
 
         Raises:
-            ValueError: if `rgb` is of another shape or type.
+            PhotoError: if the file cannot be read.
+            ValueError: for another shape or type, or a saturation below 0.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"expected (H, W, 3) uint8 or uint16, got {rgb.shape} {rgb.dtype}")
-        height, width, _ = rgb.shape
-        rows = max(1, BAND // width)
-        bands = [slice(top, top + rows) for top in range(0, height, rows)]
-        L = torch.cat([split_lab(rgb_to_lab(self._tensor(rgb[band])))[0] for band in bands], dim=2)
-        ab = F.interpolate(self.predict(L), size=(height, width), mode="bilinear", align_corners=False)
-        out = np.empty_like(rgb)
-        for band in bands:
-            lab = fit_to_gamut(merge_lab(L[:, :, band], ab[:, :, band]))
-            out[band] = _array(lab_to_rgb(lab), rgb.dtype)
-        return out
+        if isinstance(photo, (str, Path)):
+            photo = open_photo(photo)
+        if isinstance(photo, Image.Image):
+            return self._colour_image(photo, saturation, resolution)
+        if isinstance(photo, Tensor):
+            return self._colour_tensor(photo, saturation, resolution)
+        if isinstance(photo, np.ndarray):
+            return self._colour_array(photo, saturation, resolution)
+        raise ValueError(f"expected a path, an image, an array or a tensor, got {type(photo).__name__}")
 
-    def predict(self, L: Tensor) -> Tensor:
-        """Predict ab at the generator's resolution.
+    def many(
+        self,
+        photos: Iterable[Photo],
+        *,
+        failures: list[str] | None = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> Iterator[tuple[Photo, Any]]:
+        """Colour photos one after the other; the next is read while one is coloured.
 
         Args:
-            L: (1, 1, H, W) in [-1, 1], of any size.
+            photos: what a call takes; all of one kind or not.
+            failures: a list that gets a sentence for each photo that cannot be read, which
+                is then left out; None raises `PhotoError` instead.
+            progress: show a progress bar, on stderr.
+            options: those of a call.
+
+        Yields:
+            (photo, coloured), in the order of `photos`.
+        """
+
+        def read(photo: Photo) -> Photo | PhotoError:
+            try:
+                return open_photo(photo) if isinstance(photo, (str, Path)) else photo
+            except PhotoError as error:
+                return error
+
+        photos = list(photos)
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(read, photos[0]) if photos else None
+            for i, photo in enumerate(tqdm(photos, unit="photo", disable=not progress)):
+                opened = ahead.result()
+                ahead = pool.submit(read, photos[i + 1]) if i + 1 < len(photos) else None
+                if not isinstance(opened, PhotoError):
+                    yield photo, self(opened, **options)
+                elif failures is None:
+                    raise opened
+                else:
+                    failures.append(str(opened))
+
+    def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
+        """Predict ab at the generator's resolution; out of memory, at half of it, with a warning.
+
+        Args:
+            L: (B, 1, H, W) in [-1, 1], of any size.
 
         Returns:
-            (1, 2, h, w) with h · w about `resolution`².
+            What the generator saw, (B, 1, h, w) with h · w about `resolution`², and
+            the normalised ab that it gave, (B, 2, h, w).
         """
+        resolution = resolution or self.resolution
         height, width = L.shape[-2:]
-        scale = self.resolution / math.sqrt(height * width)
+        scale = resolution / math.sqrt(height * width)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
-        return self.generator(small).float()
+        try:
+            return small, self.generator(small).float()
+        except RuntimeError as error:
+            if not _out_of_memory(error) or resolution // 2 < SMALLEST:
+                raise
+        warnings.warn(
+            f"out of memory at a resolution of {resolution}: going on with {resolution // 2}", stacklevel=2
+        )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self.predict(L, resolution // 2)
 
-    def _tensor(self, rgb: np.ndarray) -> Tensor:
-        if rgb.dtype == np.uint16:
-            rgb = rgb.astype(np.float32) / 65535
-        return torch.from_numpy(np.require(rgb, requirements="CW")).to(self.device).permute(2, 0, 1)[None]
+    @torch.inference_mode()
+    def _colour(self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None) -> None:
+        """Colour (B, 1 or 3, H, W) into `out`, (B, 3, H, W), band by band."""
+        if saturation < 0:
+            raise ValueError(f"a saturation of {saturation} is below 0, which is grey already")
+        height, width = rgb.shape[-2:]
+        rows = max(1, BAND // (width * len(rgb)))
+        bands = [slice(top, top + rows) for top in range(0, height, rows)]
+        L = torch.cat([split_lab(rgb_to_lab(self._unit(rgb[..., band, :])))[0] for band in bands], dim=2)
+        small, ab = self.predict(L, resolution)
+        ab *= saturation
+        planes = torch.cat([ab, slope_of_colour(small, ab), small], dim=1)
+        down = scaling_matrix(planes.shape[-2], height).to(planes)
+        planes = planes @ scaling_matrix(planes.shape[-1], width).to(planes).T  # (B, 5, h, W)
+        for band in bands:
+            ab, slope, blurred = (down[band] @ planes).split([2, 2, 1], dim=1)
+            lab = merge_lab(L[..., band, :], ab + slope * (L[..., band, :] - blurred))
+            out[..., band, :] = _as_type(lab_to_rgb(fit_to_gamut(lab)), out.dtype).to(out.device)
+
+    def _colour_tensor(self, rgb: Tensor, saturation: float, resolution: int | None) -> Tensor:
+        if rgb.ndim not in (3, 4) or rgb.shape[-3] not in (1, 3) or not rgb.numel() or not _known(rgb.dtype):
+            raise ValueError(
+                "expected (3, H, W), (1, H, W) or a batch of such, uint8, uint16 or floats in [0, 1], "
+                f"got {tuple(rgb.shape)} {rgb.dtype}"
+            )
+        out = rgb.new_empty(*rgb.shape[:-3], 3, *rgb.shape[-2:])
+        self._colour(rgb.reshape(-1, *rgb.shape[-3:]), out.view(-1, *out.shape[-3:]), saturation, resolution)
+        return out
+
+    def _colour_array(self, rgb: np.ndarray, saturation: float, resolution: int | None) -> np.ndarray:
+        grey = rgb.ndim == 2
+        if grey:
+            rgb = rgb[..., None]
+        known = rgb.dtype.kind == "f" or rgb.dtype in (np.uint8, np.uint16)
+        if rgb.ndim != 3 or rgb.shape[2] not in (1, 3, 4) or not rgb.size or not known:
+            raise ValueError(
+                "expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or floats in [0, 1], "
+                f"got {rgb.shape[:2] if grey else rgb.shape} {rgb.dtype}"
+            )
+        out = np.empty((*rgb.shape[:2], max(rgb.shape[2], 3)), rgb.dtype)
+        out[..., 3:] = rgb[..., 3:]
+        arrays = np.require(rgb, requirements="CW"), out
+        tensors = [torch.from_numpy(array)[..., :3].permute(2, 0, 1)[None] for array in arrays]
+        self._colour(*tensors, saturation, resolution)
+        return out
+
+    def _colour_image(self, image: Image.Image, saturation: float, resolution: int | None) -> Image.Image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(
+                f"Pillow has no 16-bit colour for this image of mode {image.mode}: pass its path, or an array"
+            )
+        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        rgb = np.array(to_srgb(image.convert("RGBA").convert("RGB") if alpha else image))
+        out = Image.fromarray(self._colour_array(rgb, saturation, resolution))
+        if alpha:
+            out.putalpha(alpha)
+        return out
+
+    def _unit(self, rgb: Tensor) -> Tensor:
+        """uint8 or float32 (B, 3, H, W), on our device."""
+        if rgb.dtype == torch.uint16:
+            rgb = rgb.float() / 65535
+        elif rgb.dtype != torch.uint8:
+            rgb = rgb.float()
+            if rgb.min() < 0 or rgb.max() > 1:
+                raise ValueError(f"floats are in [0, 1], these in [{rgb.min():g}, {rgb.max():g}]: scale them")
+        return rgb.to(self.device).expand(-1, 3, -1, -1)
 
 
-def _array(rgb: Tensor, dtype: np.dtype) -> np.ndarray:
-    top = np.iinfo(dtype).max
-    return (rgb[0].permute(1, 2, 0) * top).round().cpu().numpy().astype(dtype)
+def slope_of_colour(L: Tensor, ab: Tensor, eps: float = 0.02) -> Tensor:
+    """How ab changes with L around each pixel: the linear model of the guided filter.
+
+    In a window of 3 × 3, the least-squares slope cov(L, ab) / (var(L) + eps): He,
+    Sun, Tang, Guided Image Filtering, 2013.  Where colour and lightness have an
+    edge in common, it says how much colour goes with a finer detail of the
+    lightness; where they have none, it is near 0.
+
+    Args:
+        L: (B, 1, H, W).
+        ab: (B, 2, H, W).
+        eps: the variance of L below which an edge is taken for noise.
+
+    Returns:
+        (B, 2, H, W)
+    """
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+    covariance = mean(L * ab) - mean(L) * mean(ab)
+    variance = mean(L * L) - mean(L) ** 2
+    return covariance / (variance + eps)
+
+
+def scaling_matrix(size: int, new_size: int) -> Tensor:
+    """(new_size, size): the matrix that scales a row of pixels, bicubic and antialiased."""
+    rows = torch.eye(size)[None, None]
+    return F.interpolate(rows, (size, new_size), mode="bicubic", antialias=True, align_corners=False)[0, 0].T
 
 
 def find_weights(weights: str | Path = "best") -> Path:
-    """The path of weights: of a file, or of bundled ones by their name.
+    """The path of weights.
+
+    Args:
+        weights: `l1` or `adversarial`, which come with the library, or `best`, the best
+            of those; a checkpoint's path; a run's folder; or the id of a Hugging Face
+            Hub repository, `owner/name`, from which `generator.safetensors` is downloaded.
 
     Raises:
         CheckpointError: if there are none.
     """
-    names = ("adversarial", "l1") if weights == "best" else (str(weights),)
-    for name in names:
-        if (path := WEIGHTS / f"{name}.safetensors").exists():
-            return path
-    if weights == "best":
+    if str(weights) in (*BUNDLED, "best"):
+        names = BUNDLED if weights == "best" else [weights]
+        found = [path for name in names if (path := WEIGHTS / f"{name}.safetensors").exists()]
+        if found:
+            return found[0]
         raise CheckpointError(
-            "no weights are bundled with this version: train some (colorize train), and pass their path"
+            f"no weights called '{weights}' come with this version: train some (colorize train), and pass their path"
         )
-    return Path(weights)
+    path = Path(weights)
+    if path.is_dir():
+        return path / HUB_FILE
+    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w.-]+/[\w.-]+", str(weights)):
+        return fetch_from_hub(str(weights))
+    return path
+
+
+def fetch_from_hub(repository: str) -> Path:
+    """Download `generator.safetensors` of a Hugging Face Hub repository, or find it in its cache.
+
+    Raises:
+        CheckpointError: if it cannot be had.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE))
+    except Exception as error:  # of the hub, of the network, of the disk
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"'{repository}' is no file or folder here, and {HUB_FILE} could not be fetched from the Hugging Face "
+            f"Hub repository of that name ({reason}): check the path or the name, and the network"
+        ) from error
+
+
+def _known(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype in (torch.uint8, torch.uint16)
+
+
+def _as_type(rgb: Tensor, dtype: torch.dtype) -> Tensor:
+    if dtype.is_floating_point:
+        return rgb.to(dtype)
+    return (rgb * torch.iinfo(dtype).max).round().int().to(dtype)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has an error of its own for it; MPS and the CPU only say so."""
+    said = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "out of memory" in said
+        or "can't allocate memory" in said
+    )

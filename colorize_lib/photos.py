@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import png
 import tifffile
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
 
@@ -25,6 +25,9 @@ _UPRIGHT = {
     7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
     8: lambda a: np.rot90(a),
 }
+_DESCRIPTIVE = {
+    270: "description", 271: "maker", 272: "model", 305: "software", 306: "date", 315: "author", 33432: "rights",
+}  # fmt: skip
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -62,7 +65,7 @@ def open_photo(path: str | Path, min_side: int | None = None) -> np.ndarray:
                 image.seek(0)
             rgb = _read_16_bit(path, image) if min_side is None else None
             if rgb is None:
-                rgb = np.array(_to_srgb(_shrink(image, min_side)))
+                rgb = np.array(to_srgb(_shrink(image, min_side)))
             upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION), lambda a: a)
             return np.ascontiguousarray(upright(rgb))
     except PhotoError:
@@ -99,7 +102,8 @@ def save_photo(
         path: where to; the suffix says the format.  Missing folders are made.
         rgb: (H, W, 3), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
         like: a photo whose EXIF data (camera, date, place) is copied, but for the
-            orientation: `rgb` is upright already.  TIFF, BMP and 16-bit PNG get none.
+            orientation: `rgb` is upright already.  A TIFF gets the main tags alone
+            (description, maker, date, author, rights), a BMP none.
         overwrite: replace an existing file.
         quality: of JPEG and WebP, up to 100.
 
@@ -155,7 +159,7 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
     return image
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
+def to_srgb(image: Image.Image) -> Image.Image:
     """A PIL image of any mode → mode RGB, 8-bit sRGB, without transparency."""
     profile = _other_profile(image)
     if image.mode == "F":
@@ -231,40 +235,63 @@ def _grey_16(image: Image.Image) -> np.ndarray:
     return grey.astype(np.uint16)
 
 
-def _exif(like: str | Path | None) -> bytes:
+def _exif(like: str | Path | None) -> Image.Exif:
+    """What a photo says of its making; nothing of its size, its pixels or how they lie."""
+    kept = Image.Exif()
     if like is None:
-        return b""
+        return kept
     try:
         with Image.open(like) as image:
-            if "exif" not in image.info:
-                return b""
-            exif = image.getexif()
-            exif.pop(_ORIENTATION, None)
-            return exif.tobytes()
+            found = image.getexif()
+            for tag in _DESCRIPTIVE.keys() & found.keys():
+                kept[tag] = found[tag]
+            for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+                if values := found.get_ifd(part):
+                    kept.get_ifd(part).update(values)
+        kept.tobytes()  # raises now, rather than when the photo is saved
+        return kept
     except Exception:  # malformed EXIF data raises many kinds; the photo is worth more than they are
-        return b""
+        return Image.Exif()
 
 
-def _encode(suffix: str, rgb: np.ndarray, exif: bytes, quality: int) -> bytes:
-    buffer = BytesIO()
+def _encode(suffix: str, rgb: np.ndarray, exif: Image.Exif, quality: int) -> bytes:
     if rgb.dtype == np.uint16 and suffix == ".png":
-        png.Writer(rgb.shape[1], rgb.shape[0], greyscale=False, bitdepth=16).write(
-            buffer, rgb.reshape(len(rgb), -1)
-        )
-        return buffer.getvalue()
-    if rgb.dtype == np.uint16 and suffix in (".tif", ".tiff"):
-        tifffile.imwrite(buffer, rgb, photometric="rgb", compression="zlib")
-        return buffer.getvalue()
+        return _encode_png_16(rgb, exif)
+    if suffix in (".tif", ".tiff"):
+        return _encode_tiff(rgb, exif)
     options = {
-        ".jpg": {"format": "JPEG", "quality": quality, "subsampling": 0, "exif": exif},
-        ".png": {"format": "PNG", "exif": exif},
-        ".webp": {"format": "WEBP", "quality": quality, "exif": exif},
-        ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
+        ".jpg": {"format": "JPEG", "quality": quality, "subsampling": 0},
+        ".png": {"format": "PNG"},
+        ".webp": {"format": "WEBP", "quality": quality},
         ".bmp": {"format": "BMP"},
     }
-    options[".jpeg"], options[".tiff"] = options[".jpg"], options[".tif"]
-    chosen = {key: value for key, value in options[suffix].items() if value != b""}
+    options[".jpeg"] = options[".jpg"]
+    chosen = options[suffix] | ({"exif": exif} if len(exif) and suffix != ".bmp" else {})
+    buffer = BytesIO()
     Image.fromarray(to_8_bit(rgb)).save(buffer, **chosen)
+    return buffer.getvalue()
+
+
+def _encode_png_16(rgb: np.ndarray, exif: Image.Exif) -> bytes:
+    buffer = BytesIO()
+    height, width, _ = rgb.shape
+    png.Writer(width, height, greyscale=False, bitdepth=16).write(buffer, rgb.reshape(height, -1))
+    if not len(exif):
+        return buffer.getvalue()
+    header, *rest = png.Reader(bytes=buffer.getvalue()).chunks()
+    buffer = BytesIO()
+    png.write_chunks(buffer, [header, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")), *rest])
+    return buffer.getvalue()
+
+
+def _encode_tiff(rgb: np.ndarray, exif: Image.Exif) -> bytes:
+    """Pillow cannot compress a TIFF that has EXIF data; tifffile writes texts alone."""
+    texts = [(tag, value) for tag, value in exif.items() if isinstance(value, str) and value.isascii()]
+    tags = [(tag, "s", 0, value, True) for tag, value in texts]
+    buffer = BytesIO()
+    tifffile.imwrite(
+        buffer, rgb, photometric="rgb", compression="zlib", software=False, metadata=None, extratags=tags
+    )
     return buffer.getvalue()
 
 

@@ -399,7 +399,8 @@ def fit(
             if run.batch == len(train):
                 run.next_epoch()
             if out and (used() >= 1 or run.seconds - saved >= save_minutes * 60):
-                _save_run(accelerator, method, run, out, about, made_by or {})
+                size = getattr(train.dataset, "size", None)
+                _save_run(accelerator, method, run, out, about, made_by or {}, size)
                 saved = run.seconds
             if used() >= 1:
                 break
@@ -454,7 +455,9 @@ def _stopwatch(accelerator: Accelerator) -> Callable[[], float]:
     return tick
 
 
-def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, about: dict, made_by: dict) -> None:
+def _save_run(
+    accelerator: Accelerator, method, run: RunState, out: Path, about: dict, made_by: dict, size: int | None
+) -> None:
     """Save the state, whole or not at all, then what people look at; then drop older states."""
     part, state = out / "state" / "part", out / "state" / f"step_{run.step:08d}"
     if accelerator.is_main_process:
@@ -468,7 +471,8 @@ def _save_run(accelerator: Accelerator, method, run: RunState, out: Path, about:
         part.rename(state)
         for name, network in method.networks.items():
             about_it = {**made_by, "step": run.step, "last": run.history[-1] if run.history else {}}
-            save_checkpoint(out / f"{name}.safetensors", accelerator.unwrap_model(network), made_by=about_it)
+            network = accelerator.unwrap_model(network)
+            save_checkpoint(out / f"{name}.safetensors", network, resolution=size, made_by=about_it)
         write_whole(out / "history.csv", history_csv(run.history).encode())
         for old in state.parent.glob("step_*"):
             if old != state:

@@ -1,10 +1,18 @@
 """Weights come back exactly, or one sentence says why not."""
 
+import json
+
 import pytest
 import safetensors.torch
 import torch
 
-from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header, save_checkpoint
+from colorize_lib.checkpoints import (
+    CheckpointError,
+    checksum,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+)
 from colorize_lib.models import PatchDiscriminator, build_generator
 
 
@@ -67,12 +75,26 @@ def test_missing_and_surplus_tensors_are_refused(tmp_path, generator):
     with safetensors.safe_open(path, "pt") as file:
         metadata = file.metadata()
     state = safetensors.torch.load_file(path)
-    for change in ({"surplus": torch.zeros(1)}, {"head.bias": torch.zeros(5)}):
-        safetensors.torch.save_file(state | change, tmp_path / "changed.safetensors", metadata)
+    without = {name: tensor for name, tensor in state.items() if name != "head.bias"}
+    for changed in (state | {"surplus": torch.zeros(1)}, state | {"head.bias": torch.zeros(5)}, without):
+        about = metadata | {"sha256": json.dumps(checksum(changed))}
+        safetensors.torch.save_file(changed, tmp_path / "changed.safetensors", about)
         refuse(tmp_path / "changed.safetensors", "does not fit chroma_unet")
-    del state["head.bias"]
-    safetensors.torch.save_file(state, tmp_path / "changed.safetensors", metadata)
-    refuse(tmp_path / "changed.safetensors", "does not fit chroma_unet.*head.bias")
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.999])
+def test_one_flipped_bit_is_found(tmp_path, generator, place):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator, dtype=torch.float16)
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    path.write_bytes(data)
+    refuse(path, "do not match their checksum")
+
+
+def test_the_header_names_the_resolution(tmp_path, generator):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator, resolution=192)
+    assert read_header(path)["resolution"] == 192
+    assert len(read_header(path)["sha256"]) == 64
 
 
 def test_loading_into_a_network(tmp_path, generator):

@@ -73,9 +73,36 @@ def test_nothing_is_overwritten(tmp_path, weights, train_photos, capsys):
     call = [str(tmp_path / "one.jpg"), "-o", str(out), "--weights", weights]
     assert main(call) == 0
     Image.new("RGB", (4, 4)).save(out / "one.jpg")
-    assert main(call) == 2 and open_photo(out / "one.jpg").shape == (4, 4, 3)
+    assert main(call) == 0 and open_photo(out / "one.jpg").shape == (4, 4, 3)
+    assert "0 photos coloured, 1 there already" in capsys.readouterr().out
     assert main([*call, "--overwrite"]) == 0 and open_photo(out / "one.jpg").shape != (4, 4, 3)
-    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_half_done_folder_is_gone_on_with(tmp_path, weights, train_photos, capsys):
+    (tmp_path / "photos").mkdir()
+    for photo in train_photos[:4]:
+        shutil.copy(photo, tmp_path / "photos")
+    call = [str(tmp_path / "photos"), "-o", str(tmp_path / "out"), "--weights", weights]
+    assert main([*call[1:], str(tmp_path / "photos" / train_photos[0].name)]) == 0
+    first = tmp_path / "out" / train_photos[0].name
+    made = first.stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(call) == 0
+    assert "3 photos coloured, 1 there already" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").iterdir())) == 4 and first.stat().st_mtime_ns == made
+    assert main(call) == 0
+    assert "0 photos coloured, 4 there already" in capsys.readouterr().out
+
+
+def test_saturation(tmp_path, weights, train_photos):
+    def chroma(*options):
+        out = tmp_path / "-".join(options)
+        assert main([str(train_photos[0]), "-o", str(out), "--weights", weights, *options]) == 0
+        return np.hypot(*rgb2lab(open_photo(out / train_photos[0].name))[..., 1:].transpose(2, 0, 1)).mean()
+
+    grey, pale, normal = (chroma("--saturation", value) for value in ("0", "0.5", "1"))
+    assert grey < 1 < pale < 0.8 * normal
+    assert main([str(train_photos[0]), "-o", str(tmp_path / "x"), "--saturation", "-1"]) == 2
 
 
 def test_bad_photos_in_a_folder_are_skipped_and_reported(tmp_path, folder, weights, capsys):

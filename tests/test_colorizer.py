@@ -1,17 +1,25 @@
 """Full size in, full size out, with the lightness it came with."""
 
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import numpy as np
 import pytest
 import skimage.color
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from colorize_lib.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header, save_checkpoint
 from colorize_lib.color import rgb_to_lab
-from colorize_lib.colorizer import WEIGHTS, Colorizer
+from colorize_lib.colorizer import WEIGHTS, Colorizer, scaling_matrix, slope_of_colour
 from colorize_lib.data import make_dataloaders
 from colorize_lib.metrics import evaluate
-from colorize_lib.models import build_generator
+from colorize_lib.models import PatchDiscriminator, build_generator
+from colorize_lib.photos import PhotoError
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +73,9 @@ def test_odd_sizes(vivid, size):
 def test_the_generator_sees_about_resolution_squared(vivid):
     colorizer = Colorizer(vivid, resolution=128, device="cpu")
     for height, width in ((600, 900), (100, 1600), (40, 40)):
-        h, w = colorizer.predict(torch.zeros(1, 1, height, width)).shape[-2:]
+        small, ab = colorizer.predict(torch.zeros(1, 1, height, width))
+        assert small.shape[-2:] == ab.shape[-2:]
+        h, w = ab.shape[-2:]
         assert h * w == pytest.approx(128**2, rel=0.05) and h / w == pytest.approx(height / width, rel=0.05)
 
 
@@ -80,17 +90,230 @@ def test_from_pretrained(tmp_path, vivid, photo):
     assert np.array_equal(
         Colorizer.from_pretrained(path, device="cpu")(photo), Colorizer(vivid, device="cpu")(photo)
     )
+    assert Colorizer.from_pretrained(path, device="cpu").resolution == 256
+    for resolution, option in ((192, None), (192, 64)):
+        save_checkpoint(path, vivid, resolution=resolution)
+        colorizer = Colorizer.from_pretrained(tmp_path, resolution=option, device="cpu")  # the run's folder
+        assert colorizer.resolution == option or resolution
     with pytest.raises(CheckpointError, match="does not exist"):
         Colorizer.from_pretrained("nonsense")
-    with pytest.raises(ValueError, match="expected"):
-        Colorizer(vivid, device="cpu")(photo[..., 0])
+    save_checkpoint(path, PatchDiscriminator(filters=8))
+    with pytest.raises(CheckpointError, match="holds a discriminator"):
+        Colorizer.from_pretrained(path)
+
+
+def same(a, b, tolerance):
+    return np.abs(a.astype(float) - b).max() <= tolerance
+
+
+def test_what_comes_in_comes_out(vivid, photo, tmp_path):
+    """Paths, images, arrays and tensors, of every depth: one photo, the same colours."""
+    colorizer = Colorizer(vivid, device="cpu")
+    expected = colorizer(photo)
+    tensor = torch.from_numpy(photo).permute(2, 0, 1)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    assert same(colorizer(tmp_path / "photo.png"), expected, 0)
+    assert same(colorizer(str(tmp_path / "photo.png")), expected, 0)
+    image = colorizer(Image.fromarray(photo))
+    assert image.mode == "RGB" and same(np.array(image), expected, 0)
+    for dtype, top in ((np.uint16, 65535), (np.float32, 1), (np.float64, 1)):
+        array = (photo / 255 * top).astype(dtype)
+        out = colorizer(array)
+        assert out.dtype == dtype and same(out / top * 255, expected, 0.6)
+    out = colorizer(tensor)
+    assert out.dtype == torch.uint8 and same(out.permute(1, 2, 0).numpy(), expected, 0)
+    out = colorizer(tensor / 255)
+    assert out.dtype == torch.float32 and same(out.permute(1, 2, 0).numpy() * 255, expected, 0.6)
+    batch = colorizer(torch.stack([tensor, tensor.flip(-1), tensor]))
+    assert batch.shape == (3, *tensor.shape)
+    assert same(batch[0].permute(1, 2, 0).numpy(), expected, 1) and torch.equal(batch[0], batch[2])
+
+
+def test_grey_of_every_kind(vivid, photo):
+    colorizer = Colorizer(vivid, device="cpu")
+    image = Image.fromarray(photo).convert("L")
+    grey = np.array(image)
+    expected = colorizer(np.repeat(grey[..., None], 3, axis=2))
+    assert same(colorizer(grey), expected, 0) and same(colorizer(grey[..., None]), expected, 0)
+    assert same(np.array(colorizer(image)), expected, 0)
+    tensor = colorizer(torch.from_numpy(grey)[None])
+    assert tensor.shape == (3, *grey.shape) and same(tensor.permute(1, 2, 0).numpy(), expected, 0)
+    two = colorizer(Image.fromarray(photo).convert("1"))
+    assert two.mode == "RGB" and two.size == image.size
+
+
+def test_transparency_is_kept(vivid, photo):
+    colorizer = Colorizer(vivid, device="cpu")
+    alpha = np.arange(photo[..., 0].size, dtype=np.uint8).reshape(photo.shape[:2])
+    rgba = np.dstack([photo, alpha])
+    out = colorizer(rgba)
+    assert np.array_equal(out[..., 3], alpha) and same(out[..., :3], colorizer(photo), 0)
+    image = colorizer(Image.fromarray(rgba))
+    assert image.mode == "RGBA" and same(np.array(image), out, 0)
+    palette = Image.fromarray(photo).quantize(64)
+    palette.info["transparency"] = 0
+    out = np.array(colorizer(palette))
+    assert out.shape[2] == 4 and set(np.unique(out[..., 3])) == {0, 255}
+
+
+def test_a_sepia_print_is_read_by_its_lightness(photo):
+    grey = skimage.color.rgb2lab(photo) * [0.9, 0, 0]  # not so light that sepia leaves the gamut
+    sepia, plain = (
+        np.round(skimage.color.lab2rgb(grey + tone) * 255).astype(np.uint8)
+        for tone in ([0, 4, 12], [0, 0, 0])
+    )
+    colorizer = Colorizer.from_pretrained(device="cpu")
+    assert np.abs(sepia.astype(float) - plain).mean() > 5
+    assert np.abs(colorizer(sepia).astype(float) - colorizer(plain)).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("photo", "match"),
+    [(np.zeros((4, 4, 2), np.uint8), "expected"), (np.zeros((4, 4, 3), np.int64), "int64"),
+     (np.zeros((0, 4, 3), np.uint8), "expected"), (torch.zeros(4, 4, 3), "expected"),
+     (np.full((4, 4, 3), 200.0), "scale them"), (Image.new("I;16", (4, 4)), "16-bit"), (7, "int")],
+)  # fmt: skip
+def test_what_cannot_be_coloured(vivid, photo, match):
+    with pytest.raises(ValueError, match=match):
+        Colorizer(vivid, device="cpu")(photo)
+
+
+def chroma(rgb):
+    return np.hypot(*skimage.color.rgb2lab(rgb)[..., 1:].transpose(2, 0, 1))
+
+
+def test_saturation(photo):
+    colorizer = Colorizer.from_pretrained(device="cpu")
+    plain = colorizer(photo)
+    assert chroma(colorizer(photo, saturation=0)).max() < 1.5  # 8 bits have no exact grey of every L*
+    half = chroma(colorizer(photo, saturation=0.5)).mean() / chroma(plain).mean()
+    assert half == pytest.approx(0.5, abs=0.03)
+    more = colorizer(photo, saturation=1.3)
+    assert chroma(more).mean() > 1.2 * chroma(plain).mean()
+    assert np.abs(lightness(more) - lightness(photo)).max() < 1
+    with pytest.raises(ValueError, match="below 0"):
+        colorizer(photo, saturation=-1)
+
+
+def test_colours_follow_the_edges(photo):
+    """True ab, shrunk and scaled up again along the edges, is nearer to the truth than when only scaled up."""
+    lab = rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])
+    L, ab = lab[:, :1] / 50 - 1, lab[:, 1:] / 110
+    height, width = L.shape[-2:]
+    small, few = (F.interpolate(x, (height // 8, width // 8), mode="area") for x in (L, ab))
+    down, right = scaling_matrix(height // 8, height), scaling_matrix(width // 8, width)
+
+    def up(x):
+        return down @ x @ right.T
+
+    plain = F.interpolate(few, (height, width), mode="bilinear")
+    along = up(few) + up(slope_of_colour(small, few)) * (L - up(small))
+    assert (along - ab).abs().mean() < 0.93 * (plain - ab).abs().mean()
+
+
+def test_the_scaling_matrix_is_torchs_bicubic():
+    x = torch.rand(1, 2, 13, 17)
+    for size in ((31, 50), (6, 8)):
+        expected = F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
+        assert torch.allclose(
+            scaling_matrix(13, size[0]) @ x @ scaling_matrix(17, size[1]).T, expected, atol=1e-5
+        )
+
+
+def test_out_of_memory_falls_back_to_a_smaller_resolution(vivid, photo):
+    class Hungry(torch.nn.Module):
+        """Has memory for 128² pixels."""
+
+        def forward(self, L):
+            if L[0].numel() > 128**2 * 1.05:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+            return vivid(L)
+
+    with pytest.warns(UserWarning, match="at a resolution of 512: going on with 256|with 128") as caught:
+        out = Colorizer(Hungry(), resolution=512, device="cpu")(photo)
+    assert len(caught) == 2
+    assert same(out, Colorizer(vivid, resolution=128, device="cpu")(photo), 0)
+
+    class Broken(torch.nn.Module):
+        def forward(self, L):
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        Colorizer(Broken(), device="cpu")(photo)
+
+
+def test_many_photos(vivid, tmp_path, train_photos, capsys):
+    colorizer = Colorizer(vivid, resolution=64, device="cpu")
+    (bad := tmp_path / "bad.jpg").write_text("text")
+    paths = [train_photos[0], bad, train_photos[1]]
+    failures = []
+    done = list(colorizer.many(paths, failures=failures, progress=True))
+    assert [path for path, _ in done] == train_photos[:2]
+    assert all(same(rgb, colorizer(path), 0) for path, rgb in done)
+    assert len(failures) == 1 and "bad.jpg" in failures[0] and "3/3" in capsys.readouterr().err
+    with pytest.raises(PhotoError, match="bad.jpg"):
+        list(colorizer.many(paths))
+    assert list(colorizer.many([])) == []
+
+
+@pytest.fixture()
+def hub(tmp_path, vivid):
+    """A server that answers as the Hugging Face Hub does, for one file of one repository."""
+    data = save_checkpoint(tmp_path / "generator.safetensors", vivid).read_bytes()
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self, body=False):
+            if self.path != "/someone/colours/resolve/main/generator.safetensors":
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RepoNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("ETag", '"abc"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def do_GET(self):
+            self.do_HEAD(body=True)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_weights_from_the_hub(hub, tmp_path):
+    code = "import sys; from colorize_lib.colorizer import find_weights; print(find_weights(sys.argv[1]))"
+
+    def fetch(repository, **more):
+        env = (
+            os.environ | {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"} | more
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code, repository], capture_output=True, text=True, env=env
+        )
+
+    found = fetch("someone/colours")
+    path = found.stdout.strip()
+    assert load_checkpoint(path).config["name"] == "chroma_unet", found.stderr
+    assert fetch("someone/colours", HF_HUB_OFFLINE="1").stdout.strip() == path  # once is enough
+    for missing in (fetch("someone/nothing"), fetch("someone/else", HF_HUB_OFFLINE="1")):
+        error = missing.stderr.strip().splitlines()[-1]
+        assert "CheckpointError: 'someone/" in error and "check the path or the name" in error
 
 
 def test_l_is_the_photos_own(vivid, photo):
     seen = []
     colorizer = Colorizer(vivid, device="cpu")
     original = colorizer.predict
-    colorizer.predict = lambda L: seen.append(L) or original(L)
+    colorizer.predict = lambda L, resolution: seen.append(L) or original(L, resolution)
     colorizer(photo)
     expected = rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])[:, :1] / 50 - 1
     assert torch.allclose(seen[0], expected, atol=1e-5)
@@ -102,6 +325,9 @@ BUNDLED = sorted(WEIGHTS.glob("*.safetensors"))
 @pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.stem)
 def test_bundled_weights_beat_grey_on_photos_that_they_never_saw(path, valid_photos):
     assert path.stat().st_size < 12e6 and path.with_suffix(".md").exists()
+    header = read_header(path)
+    assert header["sha256"] in path.with_suffix(".md").read_text()
+    assert header["resolution"] in range(128, 257)
     generator = load_checkpoint(path)
     loader = make_dataloaders(valid_photos, valid_photos, size=128, device="cpu").valid
     table = evaluate(generator, loader)

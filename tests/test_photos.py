@@ -9,7 +9,7 @@ import png
 import pytest
 import tifffile
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from colorize_lib.photos import (
     SUFFIXES,
@@ -215,15 +215,27 @@ def test_saving_is_whole_or_not_at_all(tmp_path, photo, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
 
 
-def test_exif_is_kept_but_for_the_orientation(tmp_path, picture):
+@pytest.mark.parametrize("source", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("target", [".jpg", ".png", "16.png", ".webp", ".tif", "16.tif"])
+def test_exif_is_kept_but_for_the_orientation(tmp_path, picture, source, target):
     exif = Image.Exif()
-    exif[0x010F], exif[0x0112] = "A camera", 6
-    picture.save(source := tmp_path / "photo.jpg", exif=exif)
+    exif[271], exif[306], exif[0x0112] = "A camera", "1936:01:02 03:04:05", 6
+    exif.get_ifd(ExifTags.IFD.Exif)[0x829D] = 2.8  # the f-number
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[1] = "N"
+    picture.save(source := tmp_path / f"photo{source}", exif=exif)
     upright = open_photo(source)
-    saved = save_photo(tmp_path / "copy.jpg", upright, like=source)
+    deep = upright.astype(np.uint16) * 257 if "16" in target else upright
+    saved = save_photo(tmp_path / f"copy{target}", deep, like=source)
     with Image.open(saved) as image:
-        assert image.getexif()[0x010F] == "A camera" and 0x0112 not in image.getexif()
-    assert open_photo(saved).shape == upright.shape
+        found = image.getexif()
+        assert (found[271], found[306]) == ("A camera", "1936:01:02 03:04:05") and 0x0112 not in found
+        if ".tif" not in source.suffix + target:  # Pillow writes no such parts into a TIFF
+            assert found.get_ifd(ExifTags.IFD.Exif)[0x829D] == 2.8
+            assert found.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+    again = open_photo(saved)
+    assert again.shape == upright.shape and again.dtype == deep.dtype
+    if source.suffix != ".jpg" and "tif" in target or "png" in target:
+        assert np.array_equal(again, deep)
 
 
 def test_every_sample_photo_opens(root):

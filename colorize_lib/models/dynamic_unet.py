@@ -29,8 +29,10 @@ class DynamicUnetGenerator(nn.Module):
     def __init__(self, pretrained: bool = True, size: tuple[int, int] = (256, 256)):
         super().__init__()
         try:
-            from fastai.vision.learner import create_body
-            from fastai.vision.models.unet import DynamicUnet
+            with warnings.catch_warnings():  # of what fastai asks of newer torch and pandas
+                warnings.simplefilter("ignore")
+                from fastai.vision.learner import create_body
+                from fastai.vision.models.unet import DynamicUnet
         except ImportError as error:
             raise ImportError(
                 "dynamic_unet is built by fastai: pip install 'colorize_lib[lessons]', or take chroma_unet"
