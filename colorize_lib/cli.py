@@ -281,6 +281,9 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=256, metavar="N",
                         help="photos are stretched to N × N pixels (default: 256)")  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
+    parser.add_argument(
+        "--no-frechet", action="store_true", help="leave out the Fréchet distance, which takes long"
+    )
     _add_weights(parser)
     _add_device(parser)
     return parser
@@ -290,16 +293,19 @@ def evaluate(options: argparse.Namespace) -> int:
     from torch.utils.data import DataLoader
 
     from .checkpoints import load_checkpoint
-    from .colorizer import find_weights
+    from .colorizer import WEIGHTS, find_weights
     from .data import LabLoader, PhotoDataset, default_device, find_photos
-    from .metrics import evaluate, format_table
+    from .metrics import evaluate, format_table, with_shares
 
     device = default_device(options.device)
-    generator = load_checkpoint(find_weights(options.weights)).to(device)
+    path = find_weights(options.weights)
+    generator = load_checkpoint(path).to(device)
     dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
     print(f"{len(dataset)} photos at {options.size} × {options.size}")
-    print(format_table(evaluate(generator, batches)))
+    name = path.stem if path.parent == WEIGHTS else "model"
+    table = evaluate(generator, batches, frechet=not options.no_frechet, name=name)
+    print(format_table(with_shares(table)))
     return _report(len(dataset), dataset.skipped, "measured")
 
 

@@ -1,11 +1,22 @@
 import numpy as np
 import pytest
+import scipy.linalg
 import skimage.color
 import skimage.metrics
 import torch
 
 from colorize_lib.data import make_dataloaders
-from colorize_lib.metrics import ab_error, colourfulness, evaluate, format_table, mean_colour, psnr
+from colorize_lib.metrics import (
+    Frechet,
+    ab_error,
+    colourfulness,
+    evaluate,
+    format_table,
+    mean_colour,
+    psnr,
+    show,
+    with_shares,
+)
 from colorize_lib.models import build_generator
 
 
@@ -45,3 +56,31 @@ def test_table_against_skimage(valid_photos):
     assert table["true"]["ab_error"] == 0 and table["true"]["colourfulness"] > 20
     assert table["model"] == table["grey"]  # it starts there
     assert "grey" in format_table(table) and len(format_table(table).splitlines()) == 5
+
+
+def test_shares(valid_photos):
+    batch = {"L": torch.zeros(2, 1, 8, 8), "ab": torch.rand(2, 2, 8, 8) - 0.5}
+    table = with_shares(evaluate(None, [batch]))
+    assert table["grey"]["of_grey"] == table["true"]["of_true"] == 1
+    assert table["true"]["of_grey"] == 0 and table["grey"]["of_true"] < 1e-3
+    assert "of grey's" in format_table(table)
+
+
+def test_frechet_distance_against_scipy(valid_photos):
+    """The same distance computed from the features with scipy's matrix square root."""
+    batches = list(make_dataloaders(valid_photos, valid_photos, size=96, batch_size=8, device="cpu").valid)
+    frechet = Frechet()
+    true = torch.cat([show(batch["L"], batch["ab"]) for batch in batches])
+    pale = torch.cat([show(batch["L"], batch["ab"] * 0.5) for batch in batches])
+    frechet.see(true, real=True)
+    frechet.see(true, real=False)
+    assert frechet.distance() == pytest.approx(0, abs=0.02)
+    frechet.see(pale, real=False)
+    distance = frechet.distance()
+    with torch.no_grad():
+        a, b = (frechet._fid.inception(x).double().numpy() for x in (true, pale))
+    root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T))
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root.real)
+    assert distance == pytest.approx(expected, rel=0.02)
+    table = evaluate(None, batches, frechet=True)
+    assert table["true"]["frechet"] < 0.02 < distance < table["grey"]["frechet"]
