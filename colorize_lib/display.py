@@ -1,6 +1,7 @@
 """The panels, plots and sliders of the lessons.  The only module that needs matplotlib and IPython."""
 
 import base64
+import mimetypes
 import os
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from html import escape
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +23,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .color import fit_to_gamut, lab_to_rgb, merge_lab
+from .colorizer import Colorizer
 from .data import default_device, fetch_photos, find_photos, sample_photos
+from .photos import PhotoError, open_photo, resize_photo, save_photo
 
 INK, ACCENT, SOFT = "#333333", "#c0392b", "#9aa5b1"
 STYLE = {
@@ -230,6 +234,97 @@ def slider(
         f'<div id="{name}" style="font-family:sans-serif"><div class="frames">{frames}</div>'
         f'<input type="range" min="0" max="{len(pictures) - 1}" value="{start}" aria-label="{escape(alt)}" '
         f'oninput="{move}" style="width:{width}px"><div class="labels">{texts}</div></div>'
+    )
+
+
+def before_after(before: np.ndarray, after: np.ndarray, alt: str, width: int = 480) -> HTML:
+    """Two pictures on top of each other, and a slider that moves the edge between them; needs no kernel.
+
+    Args:
+        before, after: (H, W, 3) uint8, of one shape; `after` is right of the edge.
+        alt: what the pictures show, for those who cannot see them.
+        width: in pixels.
+    """
+    name = f"before-after-{uuid4().hex[:8]}"
+    move = (
+        f"document.querySelector('#{name} .after').style.clipPath = 'inset(0 0 0 ' + this.value + '%)';"
+        f"document.querySelector('#{name} .edge').style.left = this.value + '%'"
+    )
+    image = f'style="display:block;width:{width}px;max-width:none;margin:0'
+    return HTML(
+        f'<div id="{name}" style="width:{width}px">'
+        '<div style="position:relative">'
+        f'<img src="{_data_url(before)}" alt="{escape(alt)}: before" {image}">'
+        f'<img class="after" src="{_data_url(after)}" alt="{escape(alt)}: after" '
+        f'{image};position:absolute;top:0;left:0;clip-path:inset(0 0 0 50%)">'
+        '<div class="edge" style="position:absolute;top:0;bottom:0;left:50%;border-left:2px solid white"></div>'
+        f'</div><input type="range" min="0" max="100" value="50" step="0.5" aria-label="{escape(alt)}" '
+        f'oninput="{move}" style="width:{width}px;margin:6px 0 0"></div>'
+    )
+
+
+def colour_uploads(colorizer: Colorizer) -> Any:
+    """A button to choose photos with; each is shown before | after, with a link to download it, full size.
+
+    Needs a running kernel.  Nothing leaves the machine that it runs on.
+
+    Args:
+        colorizer: what colours them.
+
+    Returns:
+        An ipywidgets box: the button, two knobs, and the results below them.
+    """
+    import ipywidgets as widgets
+
+    upload = widgets.FileUpload(accept="image/*,.tif,.tiff", multiple=True, description="Choose photos")
+    upload.layout.width = "180px"
+    knob = {"continuous_update": False, "style": {"description_width": "80px"}}
+    saturation = widgets.FloatSlider(1.0, min=0, max=2, step=0.1, description="saturation", **knob)
+    resolution = widgets.IntSlider(
+        colorizer.resolution, min=64, max=512, step=32, description="resolution", **knob
+    )
+    results = widgets.VBox()
+
+    def colour(_: object = None) -> None:
+        results.children = [widgets.HTML("colouring …")] if upload.value else []
+        results.children = [
+            widgets.HTML(
+                _coloured_upload(
+                    colorizer, file["name"], bytes(file["content"]),
+                    saturation=saturation.value, resolution=resolution.value,
+                )
+            )
+            for file in upload.value
+        ]  # fmt: skip
+
+    for control in (upload, saturation, resolution):
+        control.observe(colour, "value")
+    return widgets.VBox([upload, saturation, resolution, results])
+
+
+def _coloured_upload(colorizer: Colorizer, name: str, data: bytes, **options: Any) -> str:
+    """HTML: an uploaded photo before | after, and the link to the coloured one; or why there is none."""
+    with TemporaryDirectory() as folder:
+        source = Path(folder) / Path(name).name
+        source.write_bytes(data)
+        target = source.with_name(f"{source.stem} in colour{source.suffix}")
+        if target.suffix.lower() == ".gif":
+            target = target.with_suffix(".png")
+        try:
+            before = open_photo(source)
+            after = colorizer(before, **options)
+            save_photo(target, after, like=source)
+        except (PhotoError, ValueError) as error:
+            return f'<p role="alert">{escape(str(error).replace(f"{source.parent}{os.sep}", ""))}</p>'
+        encoded = base64.b64encode(target.read_bytes()).decode()
+    kind = mimetypes.guess_type(target.name)[0] or "application/octet-stream"
+    height, width, _ = before.shape
+    scale = min(1, 640 / width, 480 / height)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    pictures = before_after(*(resize_photo(rgb, *size) for rgb in (before, after)), name, size[1])
+    return (
+        f'{pictures.data}<p><a download="{escape(target.name)}" href="data:{kind};base64,{encoded}">'
+        f"Download {escape(target.name)}</a>, {width} × {height}</p>"
     )
 
 

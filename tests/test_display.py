@@ -1,11 +1,19 @@
 """The lessons' helpers."""
 
+import base64
+import re
+from datetime import datetime
+
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from PIL import Image
 
 from colorize_lib import data, display
+from colorize_lib.colorizer import Colorizer
 from colorize_lib.models import Unet
+from colorize_lib.photos import open_photo
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +77,60 @@ def test_a_drawn_unet_shows_its_numbers():
     numbers = [text.get_text() for text in plt.gca().texts if "²" in text.get_text()]
     assert len(numbers) == 2 * 6 + 1
     assert {"1\n64²", "2\n64²", "8\n32²", "64\n1²"} <= set(numbers)
+
+
+@pytest.fixture()
+def colorizer():
+    return Colorizer.from_pretrained(device="cpu")
+
+
+def choose(box, name: str, data: bytes) -> str:
+    """What the box shows when a file is chosen, as the browser would send it."""
+    file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
+    box.children[0].value = (file | {"last_modified": datetime.now()},)
+    (result,) = box.children[-1].children
+    return result.value
+
+
+def downloaded(shown: str) -> bytes:
+    return base64.b64decode(re.search(r'<a download="[^"]+" href="data:[\w/]+;base64,([^"]+)"', shown)[1])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif"])
+def test_an_uploaded_photo_comes_back_in_colour_and_full_size(colorizer, photo, tmp_path, suffix):
+    Image.fromarray(photo[:300, :500]).convert("L").save(source := tmp_path / f"old & grey{suffix}")
+    shown = choose(display.colour_uploads(colorizer), source.name, source.read_bytes())
+    written = suffix.replace("gif", "png")
+    assert f'download="old &amp; grey in colour{written}"' in shown and "500 × 300" in shown
+    (coloured := tmp_path / f"new{written}").write_bytes(downloaded(shown))
+    expected, found = colorizer(open_photo(source)), open_photo(coloured)
+    assert found.shape == (300, 500, 3) and np.abs(found.astype(int) - expected).mean() < 2
+    assert shown.count("<img ") == 2 and "old &amp; grey" in shown
+
+
+def test_the_knobs_colour_the_upload_again(colorizer, photo, tmp_path):
+    Image.fromarray(photo[:128, :128]).save(source := tmp_path / "photo.png")
+    box = display.colour_uploads(colorizer)
+    first = choose(box, "photo.png", source.read_bytes())
+    _, saturation, resolution, results = box.children
+    saturation.value = 0.0
+    (tmp_path / "grey.png").write_bytes(downloaded(results.children[0].value))
+    grey = open_photo(tmp_path / "grey.png").astype(int)
+    assert (grey.max(axis=2) - grey.min(axis=2)).max() < 3
+    saturation.value = 1.0
+    again = results.children[0].value
+    assert downloaded(again) == downloaded(first)
+    resolution.value = 64
+    assert downloaded(results.children[0].value) != downloaded(first)
+
+
+@pytest.mark.parametrize("data", [b"", b"This is text."])
+def test_a_bad_upload_is_answered_in_one_sentence(colorizer, data):
+    shown = choose(display.colour_uploads(colorizer), "<b>bad.jpg", data)
+    assert re.fullmatch(r'<p role="alert">&lt;b&gt;bad.jpg is [^<]+</p>', shown)
+
+
+def test_before_and_after_lie_on_each_other(photo):
+    html = display.before_after(photo, 255 - photo, "a bird <here>").data
+    assert html.count("<img ") == 2 and 'alt="a bird &lt;here&gt;: before"' in html
+    assert 'type="range"' in html and "<script" not in html
