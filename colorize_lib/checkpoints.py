@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .models import GENERATORS, PatchDiscriminator, build_generator
+from .models import DISCRIMINATORS, GENERATORS, build_generator
 from .photos import write_whole
 
 FORMAT = "colorize_lib/2"
@@ -127,8 +127,8 @@ def build(config: dict) -> nn.Module:
     """Build the network that a `config` describes, without looking for ImageNet weights."""
     options = dict(config)
     name = options.pop("name", None)
-    if name == "patchgan":
-        return PatchDiscriminator(**options)
+    if name in DISCRIMINATORS:
+        return DISCRIMINATORS[name](**options)
     if name not in GENERATORS:
         raise CheckpointError(f"this version of colorize_lib knows no network called '{name}'")
     return build_generator(name, **options)

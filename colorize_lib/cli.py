@@ -193,7 +193,11 @@ def train_parser() -> argparse.ArgumentParser:
     recipe.add_argument("--discriminator-lr", type=float, metavar="X")
     recipe.add_argument("--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss")
     recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"))
-    recipe.add_argument("--discriminator-norm", choices=("batch", "spectral"))
+    recipe.add_argument(
+        "--discriminator", choices=("patches", "features"),
+        help="patches: a PatchGAN; features: heads on a frozen ImageNet network (default: patches)",
+    )  # fmt: skip
+    recipe.add_argument("--discriminator-norm", choices=("batch", "spectral"), help="of a PatchGAN")
 
     run = parser.add_argument_group("run")
     run.add_argument("--seed", type=int, default=0, metavar="N")
@@ -214,7 +218,7 @@ def train(options: argparse.Namespace) -> int:
 
     from .checkpoints import load_checkpoint
     from .data import default_device, find_photos, make_dataloaders, split_photos
-    from .models import PatchDiscriminator, build_generator
+    from .models import FeatureDiscriminator, PatchDiscriminator, build_generator
     from .training import pretrain, train_adversarial
 
     if options.resume and not options.out.is_dir():
@@ -262,7 +266,9 @@ def train(options: argparse.Namespace) -> int:
         pretrain(generator, loaders, **recipe, **run)
     else:
         norm = options.discriminator_norm or ("spectral" if recipe["gan_mode"] == "hinge" else "batch")
-        train_adversarial(generator, PatchDiscriminator(norm=norm), loaders, **recipe, **run)
+        features = options.discriminator == "features"
+        discriminator = FeatureDiscriminator() if features else PatchDiscriminator(norm=norm)
+        train_adversarial(generator, discriminator, loaders, **recipe, **run)
 
     skipped = [line for dataset in datasets for line in dataset.skipped]
     if not PartialState().is_main_process:

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from .checkpoints import CheckpointError, load_checkpoint, read_header
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_lab, split_lab
 from .data import default_device
+from .models import DISCRIMINATORS
 from .photos import PhotoError, open_photo, to_srgb
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -77,7 +78,7 @@ class Colorizer:
         """
         path = find_weights(weights)
         generator = load_checkpoint(path)
-        if generator.config["name"] == "patchgan":
+        if generator.config["name"] in DISCRIMINATORS:
             raise CheckpointError(
                 f"{path} holds a discriminator, not a generator: it judges, it cannot colour"
             )

@@ -13,7 +13,7 @@ from colorize_lib.checkpoints import (
     read_header,
     save_checkpoint,
 )
-from colorize_lib.models import PatchDiscriminator, build_generator
+from colorize_lib.models import FeatureDiscriminator, PatchDiscriminator, build_generator
 
 
 @pytest.fixture()
@@ -23,9 +23,14 @@ def generator():
     return generator
 
 
-@pytest.mark.parametrize("name", ["unet", "dynamic_unet", "chroma_unet", "patchgan", "patchgan spectral"])
+@pytest.mark.parametrize(
+    "name", ["unet", "dynamic_unet", "chroma_unet", "patchgan", "patchgan spectral", "features"]
+)
 def test_every_network_comes_back(tmp_path, name):
-    if name.startswith("patchgan"):
+    if name == "features":
+        network = FeatureDiscriminator(width=8)
+        x = torch.rand(1, 3, 64, 64)
+    elif name.startswith("patchgan"):
         network = PatchDiscriminator(filters=8, norm="spectral" if "spectral" in name else "batch")
         x = torch.rand(1, 3, 64, 64)
     else:

