@@ -323,8 +323,9 @@ def _coloured_upload(colorizer: Colorizer, name: str, data: bytes, **options: An
     size = max(1, round(height * scale)), max(1, round(width * scale))
     pictures = before_after(*(resize_photo(rgb, *size) for rgb in (before, after)), name, size[1])
     return (
-        f'{pictures.data}<p><a download="{escape(target.name)}" href="data:{kind};base64,{encoded}">'
-        f"Download {escape(target.name)}</a>, {width} × {height}</p>"
+        f'{pictures.data}<p><a download="{escape(target.name)}" href="data:{kind};base64,{encoded}" '
+        'style="color:#2c6fbb;text-decoration:underline">'
+        f"Download {escape(target.name)}</a>, {width} × {height} pixels</p>"
     )
 
 

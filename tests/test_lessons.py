@@ -40,7 +40,7 @@ def notebook(request) -> Path:
 
 def test_there_are_lessons_and_each_has_solutions():
     lessons = {path.name for path in LESSONS.glob("*.ipynb")}
-    assert {int(name[:2]) for name in lessons} >= {1, 2, 3, 4, 5, 6, 7}
+    assert {int(name[:2]) for name in lessons} >= {0, 1, 2, 3, 4, 5, 6, 7}
     assert {path.name for path in (LESSONS / "solutions").glob("*.ipynb")} == lessons - {
         "00_start_here.ipynb"
     }
@@ -111,15 +111,11 @@ def test_links_resolve(path):
 def test_a_lesson_has_its_parts():
     for path in LESSONS.glob("*.ipynb"):
         words = markdown(path)
-        for part in (
-            "You will be able to",
-            "You need to know",
-            "**Time**",
-            "## Exercises",
-            "## Recap",
-            "**Next:**",
-        ):
+        for part in ("You will be able to", "You need to know", "**Time**", "## Recap", "**Next:**"):
             assert part in words, f"{path.name}: {part}"
+        if path.name == "00_start_here.ipynb":  # there is nothing to build in it yet
+            continue
+        assert "## Exercises" in words, path.name
         assert words.count("**Predict.**") >= 4 and words.count("<details>") >= 3
         exercises = re.findall(
             r"^\d\. \*\*", words.split("## Exercises")[1].split("## Recap")[0], re.MULTILINE

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import colorize_lib
+from colorize_lib.photos import open_photo
 
 ORDER = [
     "color", "photos", "data", "models", "losses", "metrics", "checkpoints", "training", "colorizer", "display", "cli",
@@ -102,3 +103,17 @@ def test_files_name_no_machine_and_no_registry(root):
         ):
             found = words.search(path.read_text(encoding="utf-8"))
             assert not found, f"{name}: {found.group()}"
+
+
+def test_the_readmes_python_runs(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(root / "data")
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    space = {}
+    exec(blocks[0], space)
+    in_colour = open_photo(tmp_path / "in_colour.jpg").astype(int)
+    assert (in_colour.max(axis=2) - in_colour.min(axis=2)).mean() > 5
+    assert "minutes=2" in blocks[1]
+    exec(blocks[1].replace("minutes=2", "minutes=0.02"), space)
+    assert space["history"] and space["in_colour"].shape == in_colour.shape
