@@ -128,9 +128,11 @@ def definitions(path: Path, *names: str) -> dict:
     """The functions, classes and constants of a notebook by name, defined as the notebook defines them."""
     space = {}
     for cell in cells(path, "code"):
-        for node in ast.parse(text(cell)).body:
+        tree = ast.parse(text(cell))
+        for node in ast.walk(tree):  # an import may stand in a `with`
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 exec(compile(ast.Module([node], []), path.name, "exec"), space)
+        for node in tree.body:
             named = getattr(node, "name", None) or (
                 isinstance(node, ast.Assign) and ast.unparse(node.targets[0])
             )
