@@ -12,7 +12,7 @@ _HOME = {
     ),
     "models": ("PatchDiscriminator", "build_generator"),
     "losses": ("GANLoss",),
-    "metrics": ("ab_error", "colourfulness", "evaluate", "psnr"),
+    "metrics": ("ab_error", "auc", "colourfulness", "delta_e", "evaluate", "psnr", "ssim"),
     "checkpoints": ("CheckpointError", "load_checkpoint", "save_checkpoint"),
     "training": ("pretrain", "train_adversarial"),
     "colorizer": ("Colorizer",),

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import shutil
 import sys
 import warnings
 from datetime import date
@@ -288,9 +289,14 @@ def evaluate_parser() -> argparse.ArgumentParser:
                         help="photos are stretched to N × N pixels (default: 256)")  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
     parser.add_argument(
-        "--no-frechet", action="store_true", help="leave out the Fréchet distance, which takes long"
-    )
-    _add_weights(parser)
+        "--frechet", choices=("efficientnet", "inception", "none"), default="efficientnet",
+        help="features of the Fréchet distance: EfficientNet-Lite0's, which are here; Inception's, those of published "
+        "FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
+    )  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, metavar="NAME",
+                        help="write the table to NAME.json and NAME.csv, too")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace them if they are there already")
+    _add_weights(parser, nargs="+", default=["best"])
     _add_device(parser)
     return parser
 
@@ -299,24 +305,43 @@ def evaluate(options: argparse.Namespace) -> int:
     from torch.utils.data import DataLoader
 
     from .checkpoints import load_checkpoint
-    from .colorizer import WEIGHTS, find_weights
+    from .colorizer import HUB_FILE, find_weights
     from .data import LabLoader, PhotoDataset, default_device, find_photos
-    from .metrics import evaluate, format_table, with_shares
+    from .metrics import Frechet, evaluate, format_table, table_csv, table_json, with_shares
+    from .photos import write_whole
 
+    files = (
+        [options.out.with_name(options.out.name + end) for end in (".json", ".csv")] if options.out else []
+    )
+    for file in files:
+        if file.exists() and not options.overwrite:
+            raise FileExistsError(f"{file} exists already: choose another name, or --overwrite")
     device = default_device(options.device)
-    path = find_weights(options.weights)
-    generator = load_checkpoint(path).to(device)
+    generators = {}
+    for given in options.weights:
+        path = find_weights(given)
+        # A bundled name, the run's folder, or the file's own name; where that is taken, all that was given.
+        name = path.stem if path.name != HUB_FILE else Path(given.removesuffix(HUB_FILE)).name or "model"
+        generators[given if name in generators else name] = load_checkpoint(path).to(device)
     dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
+    frechet = None if options.frechet == "none" else Frechet(device, options.frechet)
+    table = evaluate(generators, batches, frechet=frechet, complete=True, progress=True)
+    table = with_shares(table)
     print(f"{len(dataset)} photos at {options.size} × {options.size}")
-    name = path.stem if path.parent == WEIGHTS else "model"
-    table = evaluate(generator, batches, frechet=not options.no_frechet, name=name)
-    print(format_table(with_shares(table)))
+    print(format_table(table, width=shutil.get_terminal_size().columns))
+    if files:
+        about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat(),
+                 "frechet_features": options.frechet}  # fmt: skip
+        for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, text.encode())
+            print(f"written: {file}")
     return _report(len(dataset), dataset.skipped, "measured")
 
 
-def _add_weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", default="best", metavar="NAME",
+def _add_weights(parser: argparse.ArgumentParser, default: str | list[str] = "best", **options) -> None:
+    parser.add_argument("--weights", default=default, metavar="NAME", **options,
                         help="l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
                         "or a Hugging Face Hub id, OWNER/NAME (default: the best that come with the library)")  # fmt: skip
 

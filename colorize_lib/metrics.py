@@ -4,22 +4,33 @@ Everything is measured beside the two baselines that know nothing: grey
 (ab = 0), and the mean colour of the very photos that are judged.
 """
 
-from collections.abc import Callable, Iterable
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab
 from .data import Batch
 from .models.chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
 
-COLUMNS = ("ab_error", "psnr", "colourfulness")
 FORMATS = {  # heading, width, decimals
-    "ab_error": ("ab error", 10, 2), "of_grey": ("of grey's", 11, 3), "psnr": ("PSNR dB", 10, 2),
-    "colourfulness": ("colourful.", 12, 1), "of_true": ("of true", 10, 3), "frechet": ("Fréchet", 10, 2),
+    "ab_error": ("ab error", 10, 2), "of_grey": ("of grey's", 11, 3),
+    "auc": ("AuC %", 8, 2), "auc_balanced": ("balanced %", 12, 2),
+    "psnr": ("PSNR dB", 10, 2), "ssim": ("SSIM", 8, 3), "delta_e": ("ΔE2000", 8, 2),
+    "colourfulness": ("colourful.", 12, 1), "of_true": ("of true", 10, 3),
+    "colourfulness_abs": ("CF absolute", 13, 1), "delta_cf": ("ΔCF", 7, 1), "delta_cf_each": ("ΔCF each", 10, 1),
+    "frechet": ("Fréchet", 10, 2), "fid": ("FID", 8, 2),
 }  # fmt: skip
+AUC_LIMIT = 150.0  # of the distance in a*b*, in CIE units
+BIN = 10.0  # the side of a colour class in a*b*
 
 
 def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
@@ -32,6 +43,53 @@ def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
         (B,)
     """
     return (predicted.float() - true.float()).abs().mean(dim=(1, 2, 3)) * AB_SCALE
+
+
+def auc(predicted: Tensor, true: Tensor) -> Tensor:
+    """Area under the cumulative accuracy curve, per photo, in per cent (Zhang et al., 2016, section 3.1).
+
+    The curve is the share of the pixels whose colour is at most t from the true
+    one, as a distance in a*b*, for t from 0 to 150.  The area under the step that
+    one pixel makes has a closed form, max(0, 1 - distance / 150), so that no
+    thresholds need to be swept.
+
+    Args:
+        predicted, true: normalised ab, (B, 2, H, W).
+
+    Returns:
+        (B,)
+    """
+    return 100 * _accuracy(predicted, true).mean(dim=(1, 2))
+
+
+class BalancedAuC:
+    """`auc` with every colour class counting the same, however rare it is, in per cent.
+
+    A class is a square of 10 × 10 in a*b*, as in Zhang et al., whose class-balanced
+    variant this is, but for one thing: how rare a class is, they take from
+    ImageNet, and this from the very photos that are judged.  It is a mean over
+    all pixels of all photos, not of photos.
+    """
+
+    def __init__(self):
+        self._sums = torch.zeros(2, 32 * 32, dtype=torch.float64)
+
+    def see(self, predicted: Tensor, true: Tensor) -> None:
+        """Take in normalised ab, (B, 2, H, W)."""
+        a, b = (true.float() * (AB_SCALE / BIN)).round().int().clamp(-16, 15).add(16).unbind(dim=1)
+        classes = (a * 32 + b).flatten().cpu()
+        accuracy = _accuracy(predicted, true).flatten().cpu().double()
+        for row, weights in zip(self._sums, (accuracy, None), strict=True):
+            row += torch.bincount(classes, weights, minlength=32 * 32)
+
+    def value(self) -> float:
+        accuracy, count = self._sums
+        return 100 * (accuracy / count)[count > 0].mean().item()
+
+
+def _accuracy(predicted: Tensor, true: Tensor) -> Tensor:
+    distance = (predicted.float() - true.float()).norm(dim=1) * AB_SCALE
+    return (1 - distance / AUC_LIMIT).clamp(min=0)  # (B, H, W)
 
 
 def psnr(predicted: Tensor, true: Tensor) -> Tensor:
@@ -48,7 +106,39 @@ def psnr(predicted: Tensor, true: Tensor) -> Tensor:
     return -10 * (predicted - true).square().mean(dim=(1, 2, 3)).log10()
 
 
-def colourfulness(rgb: Tensor) -> Tensor:
+def ssim(predicted: Tensor, true: Tensor) -> Tensor:
+    """Structural similarity of RGB, per photo (Wang et al., 2004: 11 × 11 Gaussian, σ = 1.5).
+
+    The lightness, which is given, makes most of the structure: even grey is near 1.
+
+    Args:
+        predicted, true: RGB in [0, 1], (B, 3, H, W), at least 11 × 11.
+
+    Returns:
+        (B,), at most 1.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    value = structural_similarity_index_measure(predicted, true, data_range=1.0, reduction="none")
+    return value.reshape(len(true))
+
+
+def delta_e(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean CIEDE2000 colour difference, per photo: about 1 is what a trained eye can just see.
+
+    Args:
+        predicted, true: L*a*b*, (B, 3, H, W).
+
+    Returns:
+        (B,)
+    """
+    from skimage.color import deltaE_ciede2000
+
+    labs = (lab.movedim(1, -1).double().cpu().numpy() for lab in (true, predicted))
+    return torch.from_numpy(deltaE_ciede2000(*labs)).mean(dim=(1, 2)).float()
+
+
+def colourfulness(rgb: Tensor, absolute: bool = False) -> Tensor:
     """Colourfulness M3 of Hasler & Süsstrunk (Measuring colourfulness in natural images, 2003), per photo.
 
     sqrt(σ²_rg + σ²_yb) + 0.3 sqrt(μ²_rg + μ²_yb), with rg = R - G and
@@ -57,12 +147,17 @@ def colourfulness(rgb: Tensor) -> Tensor:
 
     Args:
         rgb: RGB in [0, 1], (B, 3, H, W).
+        absolute: take |R - G| and |(R + G) / 2 - B| instead, as DDColor (Kang et
+            al., 2023) and the papers do that compare with it.  Then red beside
+            green is no spread any more: the value is lower.
 
     Returns:
         (B,)
     """
     r, g, b = (rgb.float() * 255).unbind(dim=1)
     opponent = torch.stack([r - g, (r + g) / 2 - b], dim=1).flatten(2)
+    if absolute:
+        opponent = opponent.abs()
     spread = opponent.var(dim=2, unbiased=False).sum(dim=1).sqrt()
     return spread + 0.3 * opponent.mean(dim=2).square().sum(dim=1).sqrt()
 
@@ -77,25 +172,57 @@ def mean_colour(batches: Iterable[Batch]) -> Tensor:
 
 
 def measure(
-    predict: Callable[[Batch], Tensor], batches: Iterable[Batch], frechet: "Frechet | None" = None
+    predict: Callable[[Batch], Tensor],
+    batches: Iterable[Batch],
+    frechet: "Frechet | None" = None,
+    *,
+    complete: bool = False,
 ) -> dict[str, float]:
     """Mean ab error, PSNR and colourfulness over photos, of what `predict` makes of each batch.
 
     Predictions are shown as `Colorizer` shows them: brought into the sRGB gamut
-    with their lightness kept.  PSNR is a mean of decibels.  With `frechet`, which
-    has seen the true photos, also their Fréchet distance to those.
+    with their lightness kept.  PSNR is a mean of decibels.
+
+    Args:
+        predict: a batch {"L", "ab"} → normalised ab, (B, 2, H, W) or what broadcasts to it.
+        batches: of validation photos.
+        frechet: has seen the true photos; the distance to them is measured too.
+        complete: measure also `auc`, `auc_balanced`, `ssim`, `delta_e`,
+            `colourfulness_abs` and, in that convention, how far the colourfulness
+            is from the true photos': `delta_cf`, the difference of the two means,
+            as papers report it, and `delta_cf_each`, the mean difference, photo by
+            photo, in which a dull photo cannot make up for a gaudy one.
+
+    Returns:
+        {name: value}; with `frechet`, also its `name`.
     """
-    rows = []
+    balanced, rows = BalancedAuC(), []
     for batch in batches:
         L, ab = batch["L"], batch["ab"]
         guess = predict(batch).float().expand_as(ab)
-        shown, true = (show(L, x) for x in (guess, ab))
-        values = ab_error(guess, ab), psnr(shown, true), colourfulness(shown)
-        rows.append(torch.stack(values, dim=1).cpu().double())
+        lab, true_lab = (fit_to_gamut(merge_lab(L, x)) for x in (guess, ab))
+        shown, true = lab_to_rgb(lab), lab_to_rgb(true_lab)
+        values = {
+            "ab_error": ab_error(guess, ab), "psnr": psnr(shown, true), "colourfulness": colourfulness(shown),
+        }  # fmt: skip
+        if complete:
+            balanced.see(guess, ab)
+            values |= {
+                "auc": auc(guess, ab), "ssim": ssim(shown, true), "delta_e": delta_e(lab, true_lab),
+                "colourfulness_abs": colourfulness(shown, absolute=True),
+                "true_cf": colourfulness(true, absolute=True),
+            }  # fmt: skip
+        rows.append({name: value.cpu().double() for name, value in values.items()})
         if frechet is not None:
             frechet.see(shown, real=False)
-    means = torch.cat(rows).mean(dim=0).tolist()
-    return dict(zip(COLUMNS, means, strict=True)) | ({"frechet": frechet.distance()} if frechet else {})
+    photos = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    if complete:
+        difference = photos["colourfulness_abs"] - photos.pop("true_cf")
+        photos["delta_cf_each"] = difference.abs()
+    means = {name: values.mean().item() for name, values in photos.items()}
+    if complete:
+        means |= {"auc_balanced": balanced.value(), "delta_cf": difference.mean().abs().item()}
+    return means | ({frechet.name: frechet.distance()} if frechet is not None else {})
 
 
 def show(L: Tensor, ab: Tensor) -> Tensor:
@@ -104,24 +231,34 @@ def show(L: Tensor, ab: Tensor) -> Tensor:
 
 
 class Frechet:
-    """Fréchet distance between coloured photos and the true ones, on EfficientNet-Lite0 features.
+    """Fréchet distance between coloured photos and the true ones.
 
-    Each photo becomes the 1280 averages of the network's last feature maps; the
-    distance is that of the two Gaussians with these features' means and
-    covariances (Heusel et al., GANs Trained by a Two Time-Scale Update Rule,
-    2017).  It is computed by torchmetrics.  Published FIDs use Inception features
-    and many thousand photos: theirs and these cannot be compared, nor can these
-    for different numbers of photos.
+    Each photo becomes the averages of a network's last feature maps; the distance
+    is that of the two Gaussians with these features' means and covariances
+    (Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017).  It is
+    computed by torchmetrics.  Distances from different features or different
+    numbers of photos cannot be compared.
+
+    Args:
+        device: where the features are computed.
+        features: `efficientnet`, EfficientNet-Lite0's 1280, which need no network; or
+            `inception`, the 2048 of published FIDs, whose weights are downloaded once.
 
     Raises:
-        ImportError: without torchmetrics, or the features' weights.
+        ImportError: without the package that the features need.
+        OSError: if Inception's weights cannot be downloaded.
     """
 
-    def __init__(self, device: torch.device | str = "cpu"):
+    def __init__(self, device: torch.device | str = "cpu", features: str = "efficientnet"):
         from torchmetrics.image.fid import FrechetInceptionDistance
 
+        self.name = {"efficientnet": "frechet", "inception": "fid"}[features]
+        if features == "inception":
+            _fetch_inception()
         self._fid = FrechetInceptionDistance(
-            feature=EfficientNetFeatures(), reset_real_features=False, normalize=True
+            feature=EfficientNetFeatures() if features == "efficientnet" else 2048,
+            reset_real_features=False,
+            normalize=True,
         ).to(device)
 
     def see(self, rgb: Tensor, real: bool) -> None:
@@ -133,6 +270,24 @@ class Frechet:
         value = self._fid.compute().item()
         self._fid.reset()
         return value
+
+
+def _fetch_inception() -> None:
+    """Have Inception's weights in torch's hub folder, where torchmetrics looks for them."""
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+    except ImportError as error:
+        raise ImportError("the FID needs: pip install torch-fidelity") from error
+    try:
+        # The checksum is in the file's name; weights_only lets nothing but tensors in.
+        torch.hub.load_state_dict_from_url(
+            URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except OSError as error:
+        raise OSError(
+            f"Inception's weights cannot be downloaded ({error}): put {URL_INCEPTION_V3} into "
+            f"{torch.hub.get_dir()}/checkpoints, or take the EfficientNet features"
+        ) from error
 
 
 class EfficientNetFeatures(nn.Module):
@@ -156,36 +311,59 @@ class EfficientNetFeatures(nn.Module):
 
 @torch.no_grad()
 def evaluate(
-    generator: nn.Module | None, batches: Iterable[Batch], *, frechet: bool = False, name: str = "model"
+    generator: nn.Module | Mapping[str, nn.Module] | None,
+    batches: Iterable[Batch],
+    *,
+    frechet: Frechet | None = None,
+    complete: bool = False,
+    progress: bool = False,
 ) -> dict[str, dict[str, float]]:
-    """A generator beside the baselines and the truth.
+    """Generators beside the baselines and the truth.
 
     Args:
-        generator: L → ab, run in eval mode; None for the baselines alone.
+        generator: L → ab, run in eval mode, its row called "model"; or {name: generator};
+            or None for the baselines alone.
         batches: anything that yields {"L", "ab"} and can be read several times.
-        frechet: measure the Fréchet distance to the true photos too; slower.
-        name: of the generator's row.
+        frechet: measure this distance to the true photos too; slower.
+        complete: everything that `measure` can; slower.
+        progress: show a progress bar, on stdout.
 
     Returns:
-        {"grey": …, "mean colour": …, name: …, "true": …}, each with
-        `ab_error`, `psnr` (dB; infinite for the truth), `colourfulness` and, if
-        asked for, `frechet`.  The mean colour is that of these very photos: no
-        constant guess has a smaller squared error.
+        {"grey": …, "mean colour": …, a row for each generator, "true": …}, each with
+        `measure`'s values (PSNR is infinite for the truth).  The mean colour is that
+        of these very photos: no constant guess has a smaller squared error.
     """
-    distance = None
-    if frechet:
-        distance = Frechet(next(iter(batches))["L"].device)
-        for batch in batches:
-            distance.see(show(batch["L"], batch["ab"]), real=True)
-    mean = mean_colour(batches)
+    generators = {"model": generator} if isinstance(generator, nn.Module) else dict(generator or {})
+
+    def watched(name: str) -> Iterable[Batch]:
+        return tqdm(batches, name, leave=False, file=sys.stdout, disable=None if progress else True)
+
+    if frechet is not None:
+        for batch in watched("the true photos"):
+            frechet.see(show(batch["L"], batch["ab"]), real=True)
+    mean = mean_colour(watched("their mean colour"))
+    options = {"frechet": frechet, "complete": complete}
     table = {
-        "grey": measure(lambda batch: torch.zeros_like(batch["ab"]), batches, distance),
-        "mean colour": measure(lambda batch: mean.to(batch["ab"].device), batches, distance),
+        "grey": measure(lambda batch: torch.zeros_like(batch["ab"]), watched("grey"), **options),
+        "mean colour": measure(lambda batch: mean.to(batch["ab"].device), watched("mean colour"), **options),
     }
-    if generator is not None:
-        table[name] = measure_generator(generator, batches, distance)
-    table["true"] = measure(lambda batch: batch["ab"], batches, distance)
+    for name, network in generators.items():
+        table[name] = measure_generator(network, watched(name), **options)
+    table["true"] = measure(lambda batch: batch["ab"], watched("true"), **options)
     return table
+
+
+@torch.no_grad()
+def measure_generator(
+    generator: nn.Module, batches: Iterable[Batch], frechet: Frechet | None = None, *, complete: bool = False
+) -> dict[str, float]:
+    """`measure` for a generator, in eval mode; its mode is restored."""
+    was_training = generator.training
+    generator.eval()
+    try:
+        return measure(lambda batch: generator(batch["L"]), batches, frechet, complete=complete)
+    finally:
+        generator.train(was_training)
 
 
 def with_shares(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -197,25 +375,45 @@ def with_shares(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float
     }
 
 
-@torch.no_grad()
-def measure_generator(
-    generator: nn.Module, batches: Iterable[Batch], frechet: Frechet | None = None
-) -> dict[str, float]:
-    """`measure` for a generator, in eval mode; its mode is restored."""
-    was_training = generator.training
-    generator.eval()
-    try:
-        return measure(lambda batch: generator(batch["L"]), batches, frechet)
-    finally:
-        generator.train(was_training)
+def format_table(table: dict[str, dict[str, float]], width: int | None = None) -> str:
+    """`evaluate`'s table as text, one line a row.
+
+    Args:
+        table: {name: row}; the columns that every row has are shown, in the order of `FORMATS`.
+        width: break the columns into blocks that are no wider than this, in characters.
+    """
+    stub = max(12, *(len(name) + 1 for name in table))
+    blocks, room = [], 0
+    for column in (name for name in FORMATS if all(name in row for row in table.values())):
+        room -= FORMATS[column][1]
+        if not blocks or (width is not None and room < 0):
+            blocks.append([])
+            room = (width or 0) - stub - FORMATS[column][1]
+        blocks[-1].append(column)
+
+    def lines(columns: list[str]) -> Iterable[str]:
+        yield " " * stub + "".join(f"{FORMATS[name][0]:>{FORMATS[name][1]}}" for name in columns)
+        for name, row in table.items():
+            yield f"{name:<{stub}}" + "".join(
+                f"{row[column]:>{FORMATS[column][1]}.{FORMATS[column][2]}f}" for column in columns
+            )
+
+    return "\n\n".join("\n".join(lines(columns)) for columns in blocks)
 
 
-def format_table(table: dict[str, dict[str, float]]) -> str:
-    """`evaluate`'s table as text."""
-    rows = table.values()
-    columns = {name: form for name, form in FORMATS.items() if all(name in row for row in rows)}
-    lines = [f"{'':<12}" + "".join(f"{heading:>{width}}" for heading, width, _ in columns.values())]
-    for name, row in table.items():
-        cells = [f"{row[column]:>{width}.{digits}f}" for column, (_, width, digits) in columns.items()]
-        lines.append(f"{name:<12}" + "".join(cells))
-    return "\n".join(lines)
+def table_csv(table: dict[str, dict[str, float]]) -> str:
+    """`evaluate`'s table as CSV, one line a row."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["name", *next(iter(table.values()))], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"name": name} | row for name, row in table.items())
+    return text.getvalue()
+
+
+def table_json(table: dict[str, dict[str, float]], **about: object) -> str:
+    """`evaluate`'s table as JSON, under "table", beside what `about` says of it; an infinite value becomes null."""
+    rows = {
+        name: {column: value if math.isfinite(value) else None for column, value in row.items()}
+        for name, row in table.items()
+    }
+    return json.dumps({**about, "table": rows}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

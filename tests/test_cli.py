@@ -1,5 +1,7 @@
 """The commands, as a user types them."""
 
+import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -165,9 +167,19 @@ def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
     assert "holds a run already" in capsys.readouterr().err
 
     final = str(tmp_path / "gan" / "generator.safetensors")
-    assert main(["evaluate", str(folder), "--weights", final, "--size", "64"]) == 1
+    table = ["evaluate", str(folder), "--weights", final, "l1", "--size", "64", "--frechet", "none"]
+    table += ["--out", str(tmp_path / "table")]
+    assert main(table) == 1
     out = capsys.readouterr().out
-    assert all(row in out for row in ("10 photos at 64", "grey", "mean colour", "model", "true"))
+    rows = ["grey", "mean colour", "gan", "l1", "true"]
+    assert "10 photos at 64" in out and [line.split("  ")[0] for line in out.splitlines()[2:7]] == rows
+    saved = json.loads((tmp_path / "table.json").read_text())
+    assert list(saved["table"]) == rows and saved["photos"] == 10 and saved["table"]["true"]["psnr"] is None
+    with (tmp_path / "table.csv").open() as file:
+        lines = {row.pop("name"): row for row in csv.DictReader(file)}
+    assert float(lines["gan"]["auc"]) == saved["table"]["gan"]["auc"] and list(lines) == rows
+    assert main(table) == 2
+    assert "table.json exists already" in capsys.readouterr().err
     assert main([str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", final]) == 0
 
 

@@ -1,3 +1,6 @@
+import hashlib
+import json
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -7,14 +10,20 @@ import torch
 
 from colorize_lib.data import make_dataloaders
 from colorize_lib.metrics import (
+    BalancedAuC,
     Frechet,
     ab_error,
+    auc,
     colourfulness,
+    delta_e,
     evaluate,
     format_table,
     mean_colour,
     psnr,
     show,
+    ssim,
+    table_csv,
+    table_json,
     with_shares,
 )
 from colorize_lib.models import build_generator
@@ -36,6 +45,82 @@ def test_colourfulness_by_hand(photo):
     assert colourfulness(rgb).item() == pytest.approx(expected, rel=1e-4)
     grey = rgb.mean(dim=1, keepdim=True).expand_as(rgb)
     assert colourfulness(grey).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_absolute_colourfulness_by_hand(photo):
+    """The convention of DDColor and its successors; red beside green is no spread in it."""
+    r, g, b = photo.astype(float).transpose(2, 0, 1)
+    rg, yb = abs(r - g), abs((r + g) / 2 - b)
+    expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+    rgb = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    assert colourfulness(rgb, absolute=True).item() == pytest.approx(expected, rel=1e-4)
+    halves = torch.zeros(1, 3, 8, 8)
+    halves[:, 0, :4], halves[:, 1, 4:] = 1, 1
+    assert colourfulness(halves, absolute=True) < 0.3 * colourfulness(halves)
+
+
+@pytest.fixture
+def guess_and_truth() -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised ab, (2, 2, 32, 32), with distances from 0 to well beyond 150."""
+    generator = torch.Generator().manual_seed(0)
+    true = torch.rand(2, 2, 32, 32, generator=generator) * 1.8 - 0.9
+    return true + torch.randn(true.shape, generator=generator) * 0.5, true
+
+
+def test_auc_by_sweeping_thresholds(guess_and_truth):
+    """As Zhang et al. describe it: the share within a threshold, for thresholds from 0 to 150, integrated."""
+    predicted, true = guess_and_truth
+    distances = np.linalg.norm((predicted - true).numpy() * 110, axis=1)
+    assert distances.min() < 5 and distances.max() > 150
+    thresholds = np.linspace(0, 150, 15001)
+    expected = [
+        np.trapezoid((d[:, None] <= thresholds).mean(axis=0), thresholds) / 1.5
+        for d in distances.reshape(2, -1)
+    ]
+    assert auc(predicted, true).tolist() == pytest.approx(expected, abs=0.01)
+    assert auc(true, true).tolist() == [100, 100]
+
+
+def test_balanced_auc_by_weighting_pixels(guess_and_truth):
+    """Every pixel weighted by one over how often its colour class occurs."""
+    predicted, true = guess_and_truth
+    balanced = BalancedAuC()
+    for i in range(2):
+        balanced.see(predicted[i : i + 1], true[i : i + 1])
+    accuracy = np.maximum(0, 1 - np.linalg.norm((predicted - true).numpy() * 110, axis=1) / 150).ravel()
+    classes = np.round(true.numpy() * 11).transpose(0, 2, 3, 1).reshape(-1, 2)
+    _, index, counts = np.unique(classes, axis=0, return_inverse=True, return_counts=True)
+    weights = 1 / counts[index.ravel()]
+    assert balanced.value() == pytest.approx(100 * (weights * accuracy).sum() / weights.sum(), abs=1e-3)
+
+
+def test_ssim_is_skimages(photo):
+    noisy = np.clip(photo + np.random.default_rng(0).normal(0, 30, photo.shape), 0, 255).astype(np.uint8)
+    a, b = (torch.from_numpy(x).permute(2, 0, 1)[None] / 255 for x in (photo, noisy))
+    _, everywhere = skimage.metrics.structural_similarity(
+        photo / 255, noisy / 255, channel_axis=2, data_range=1, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )  # fmt: skip
+    expected = everywhere.mean()  # skimage's own mean leaves out a border of 5 pixels
+    assert 0.1 < expected < 0.9  # so that it says something
+    assert ssim(b, a).item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_delta_e_on_published_pairs():
+    """Pairs of Sharma, Wu, Dalal, The CIEDE2000 Color-Difference Formula, 2005, table 1."""
+    pairs = [
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, 3.1571, -77.2803), (50, 0, -82.7485), 2.8615),
+        ((50, -1.3802, -84.2814), (50, 0, -82.7485), 1.0000),
+        ((50, 0, 0), (50, -1, 2), 2.3669),
+        ((50, 2.5, 0), (50, 0, -2.5), 4.3065),
+        ((50, 2.5, 0), (73, 25, -18), 27.1492),
+        ((50, 2.5, 0), (61, -5, 29), 22.8977),
+        ((50, 2.5, 0), (56, -27, -3), 31.9030),
+        ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
+    ]
+    first, second = (torch.tensor([pair[i] for pair in pairs])[:, :, None, None] for i in (0, 1))
+    assert delta_e(first, second).tolist() == pytest.approx([pair[2] for pair in pairs], abs=1e-4)
 
 
 def test_ab_error_is_in_cie_units():
@@ -82,5 +167,66 @@ def test_frechet_distance_against_scipy(valid_photos):
     root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T))
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root.real)
     assert distance == pytest.approx(expected, rel=0.02)
-    table = evaluate(None, batches, frechet=True)
+    table = evaluate(None, batches, frechet=Frechet())
     assert table["true"]["frechet"] < 0.02 < distance < table["grey"]["frechet"]
+
+
+def test_inception_features_come_from_a_file_or_say_how_to_get_them(tmp_path, monkeypatch, valid_photos):
+    """With weights of the right shapes but random, as the published ones cannot be bundled."""
+    inception = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    gone = tmp_path / "weights-inception-01234567.pth"
+    monkeypatch.setattr(inception, "URL_INCEPTION_V3", gone.as_uri())
+    with pytest.raises(OSError, match="EfficientNet"):
+        Frechet(features="inception")
+
+    shapes = {}
+    with monkeypatch.context() as patch, pytest.raises(StopIteration):
+
+        def keep(network, state):
+            shapes.update(network.state_dict())
+            raise StopIteration
+
+        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: None)
+        patch.setattr(inception.FeatureExtractorInceptionV3, "load_state_dict", keep)
+        inception.FeatureExtractorInceptionV3("random", ["2048"])
+    torch.save(shapes, gone)
+    digest = hashlib.sha256(gone.read_bytes()).hexdigest()[:8]
+    weights = gone.rename(tmp_path / f"weights-inception-{digest}.pth")
+    monkeypatch.setattr(inception, "URL_INCEPTION_V3", weights.as_uri())
+    frechet = Frechet(features="inception")
+    batches = list(make_dataloaders(valid_photos[:6], valid_photos[:6], 64, 6, device="cpu").valid)
+    table = evaluate(None, batches, frechet=frechet)
+    assert frechet.name == "fid" and table["true"]["fid"] < 0.01 * table["grey"]["fid"]
+
+
+def test_the_complete_table(valid_photos):
+    batches = list(make_dataloaders(valid_photos, valid_photos, size=64, batch_size=8, device="cpu").valid)
+    table = with_shares(evaluate(None, batches, complete=True))
+    grey, true = table["grey"], table["true"]
+    assert true["auc"] == true["auc_balanced"] == true["ssim"] == 100 or true["ssim"] == pytest.approx(1)
+    assert true["delta_e"] == true["delta_cf"] == true["delta_cf_each"] == 0
+    assert grey["auc_balanced"] < grey["auc"] < 100 and grey["ssim"] > 0.8 and grey["delta_e"] > 5
+    assert grey["delta_cf"] == pytest.approx(true["colourfulness_abs"], abs=0.1)
+    assert true["colourfulness_abs"] < true["colourfulness"]
+    columns = format_table(table).splitlines()[0]
+    assert all(name in columns for name in ("AuC", "SSIM", "ΔE2000", "ΔCF each"))
+    narrow = format_table(table, width=60)
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert narrow.split().count("grey") > 1 and sorted(set(narrow.split())) == sorted(
+        set(format_table(table).split())
+    )
+
+
+def test_the_table_as_csv_and_json():
+    table = {
+        "grey": dict.fromkeys(("ab_error", "psnr", "auc"), 1.5),
+        "true": dict.fromkeys(("ab_error", "psnr", "auc"), float("inf")),
+    }
+    assert table_csv(table).splitlines()[1:] == ["grey,1.5,1.5,1.5", "true,inf,inf,inf"]
+    saved = json.loads(table_json(table, photos=3))
+    assert (
+        saved["photos"] == 3
+        and saved["table"]["grey"]["psnr"] == 1.5
+        and saved["table"]["true"]["psnr"] is None
+    )
