@@ -12,6 +12,9 @@ Everything is computed in float32 (float64 stays float64), also inside an
 autocast region, and every gradient is finite, black included.
 """
 
+from collections.abc import Callable
+from functools import wraps
+
 import torch
 from torch import Tensor
 
@@ -38,12 +41,24 @@ AB_SCALE = 110.0  # ab = (a*, b*) / 110
 _OUT_OF_GAMUT = 1e-4  # in linear RGB: L* moves by less than 0.1, even in the shadows
 
 
+def _photo_by_photo(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """On a CPU, convert one photo at a time: its planes stay in the cache, which is some times as fast."""
+
+    @wraps(convert)
+    def converted(images: Tensor) -> Tensor:
+        if images.device.type == "cpu" and images.ndim == 4 and len(images) > 1 and not images.requires_grad:
+            return torch.cat([convert(image) for image in images.split(1)])
+        return convert(images)
+
+    return converted
+
+
+@_photo_by_photo
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB to CIE L*a*b*.
 
     Args:
         rgb: (B, 3, H, W), floating point in [0, 1], or uint8 in [0, 255].
-            uint8 is faster: its 256 values are linearised by a table.
 
     Returns:
         (B, 3, H, W): L* in [0, 100], a* and b*, float32 (float64 for float64).
@@ -58,6 +73,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
         return _mix(_F_TO_LAB, _cube_root(xyz)) - _column(_LAB_OFFSET, xyz)
 
 
+@_photo_by_photo
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Convert CIE L*a*b* to sRGB.
 
@@ -154,36 +170,42 @@ def _shown(lab: Tensor) -> Tensor:
     return ((linear >= -_OUT_OF_GAMUT) & (linear <= 1 + _OUT_OF_GAMUT)).all(dim=1)
 
 
+# Each curve below has a straight piece and a bent one that meet at an edge.  The sum of the two
+# clamped halves is the whole, without a `where`: that is slow on a CPU, and sends back NaN from the
+# half that it throws away.
+
+
 def _linear_from_srgb(rgb: Tensor) -> Tensor:
-    if rgb.dtype == torch.uint8:
-        table = _linear_from_srgb(torch.arange(256, device=rgb.device) / 255)
-        return table.index_select(0, rgb.flatten().int()).view(rgb.shape)
-    rgb = _real(rgb)
-    # The clamp keeps the branch that `where` throws away from sending NaN or inf back.
-    curve = ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    return torch.where(rgb > 0.04045, curve, rgb / 12.92)
+    rgb = _real(rgb) / 255 if rgb.dtype == torch.uint8 else _real(rgb)
+    edge = 0.04045
+    bent = _power((rgb.clamp(min=edge) + 0.055) / 1.055, 2.4)
+    return bent + (rgb - edge).clamp(max=0) / 12.92
 
 
 def _srgb_from_linear(linear: Tensor) -> Tensor:
-    curve = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear > 0.0031308, curve, linear * 12.92)
+    edge = 0.0031308
+    bent = 1.055 * _power(linear.clamp(min=edge), 1 / 2.4) - 0.055
+    return bent + (linear - edge).clamp(max=0) * 12.92
 
 
 def _linear_from_lab(lab: Tensor) -> Tensor:
     lab = _real(lab)
     f = _mix(_LAB_TO_F, lab + _column(_LAB_OFFSET, lab))
     f = torch.cat([f[:, :2], f[:, 2:].clamp(min=0)], dim=1)  # as skimage: no negative Z
-    xyz = torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+    edge = 0.2068966
+    xyz = f.clamp(min=edge) ** 3 + (f - edge).clamp(max=0) / 7.787
     return _mix(_XYZ_TO_RGB, xyz)
 
 
 def _cube_root(xyz: Tensor) -> Tensor:
-    """CIE's cube root, continued as a straight line below 0.008856 so that its slope stays finite.
-
-    Root and line meet there, so the two clamped halves add up without a `where`.
-    """
+    """CIE's cube root, continued as a straight line so that its slope stays finite."""
     edge = 0.008856
-    return xyz.clamp(min=edge) ** (1 / 3) + (xyz - edge).clamp(max=0) * 7.787
+    return _power(xyz.clamp(min=edge), 1 / 3) + (xyz - edge).clamp(max=0) * 7.787
+
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    """x > 0 to a power: on a CPU more than twice as fast as `pow`, and as exact as is needed here."""
+    return x.log().mul_(exponent).exp_()
 
 
 def _mix(matrix: Tensor, planes: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import sys
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -166,10 +167,10 @@ class PhotoDataset(Dataset):
                 rgb = open_photo(photo, min_side=store)
             except PhotoError as error:
                 return error
-            square = torch.from_numpy(resize_photo(rgb, store, store).copy())
-            return square.permute(2, 0, 1), rgb.shape[1] / rgb.shape[0]
+            square = torch.from_numpy(resize_photo(rgb, store, store))
+            return square, rgb.shape[1] / rgb.shape[0]
 
-        shape = (len(photos), 3, store, store)
+        shape = (len(photos), store, store, 3)
         known = None if cache == "memory" else _cache_file(Path(cache), photos, store)
         if known is not None and known.exists():
             saved = torch.load(known.with_suffix(".pt"), weights_only=True)
@@ -185,7 +186,7 @@ class PhotoDataset(Dataset):
                 )
             )
             self.aspects, kept = [1.0] * len(photos), []
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
                 decoded = pool.map(decode, photos)
                 bar = tqdm(
                     decoded,
@@ -209,6 +210,9 @@ class PhotoDataset(Dataset):
         if not kept:
             first = f"; the first: {self.skipped[0]}" if self.skipped else ""
             raise PhotoError(f"none of the {len(photos)} photos can be read{first}")
+        self.squares = self.squares.permute(
+            0, 3, 1, 2
+        )  # a view: torchvision crops faster from R, G, B side by side
         self.kept = kept
         self.photos = [photos[i] for i in kept]
 
@@ -232,9 +236,20 @@ def _resize(square: Tensor, top: int, left: int, height: int, width: int, size: 
     return resized_crop(square, top, left, height, width, [size, size], antialias=True)
 
 
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """New threads compute alone: two that both use all cores wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _cache_file(folder: Path, photos: Sequence[Path], store: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(str(store).encode())
+    digest = hashlib.sha256(f"{store} RGB".encode())
     for photo in photos:
         stat = photo.stat() if photo.exists() else None
         digest.update(f"{photo.resolve()}/{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
@@ -375,7 +390,9 @@ def make_dataloaders(
 
 def lab_batch(rgb: Tensor) -> Batch:
     """RGB (B, 3, H, W), uint8 or in [0, 1] → {"L": (B, 1, H, W), "ab": (B, 2, H, W)}."""
-    L, ab = split_lab(rgb_to_lab(rgb))
+    # On a CPU photo by photo, as in rgb_to_lab: what is in the cache is scaled there, too.
+    parts = rgb.split(1 if rgb.device.type == "cpu" else len(rgb))
+    L, ab = (torch.cat(part) for part in zip(*(split_lab(rgb_to_lab(part)) for part in parts), strict=True))
     return {"L": L, "ab": ab}
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import png
 import tifffile
+import torch
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import resize
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
 
@@ -136,9 +139,13 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize (H, W, 3) uint8 or uint16 to (height, width, 3) uint8: bicubic, antialiased."""
-    image = Image.fromarray(to_8_bit(rgb))
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    """Resize (H, W, 3) uint8 or uint16 to (height, width, 3) uint8: bicubic, antialiased.
+
+    As Pillow does it, to a rounding, and several times faster.
+    """
+    planes = torch.from_numpy(np.require(to_8_bit(rgb), requirements="CW")).permute(2, 0, 1)
+    planes = resize(planes, [height, width], InterpolationMode.BICUBIC, antialias=True)
+    return planes.permute(1, 2, 0).numpy()
 
 
 def to_8_bit(rgb: np.ndarray) -> np.ndarray:
