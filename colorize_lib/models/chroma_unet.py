@@ -64,6 +64,9 @@ class ChromaUnet(nn.Module):
         self.head = nn.Conv2d(below, 2, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.to(
+            memory_format=torch.channels_last
+        )  # the channels of a pixel side by side: a third faster on a CPU
 
     def forward(self, L: Tensor) -> Tensor:
         return run_padded(self._colour, L, 32)

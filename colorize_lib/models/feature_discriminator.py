@@ -44,6 +44,7 @@ class FeatureDiscriminator(nn.Module):
             head(channels, width, strides)
             for channels, strides in zip(CHANNELS, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
         )
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, lab: Tensor) -> Tensor:
         rgb = lab_to_rgb(merge_lab(lab[:, :1], lab[:, 1:]))
