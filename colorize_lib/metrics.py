@@ -117,10 +117,12 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
     Returns:
         (B,), at most 1.
     """
-    from torchmetrics.functional.image import structural_similarity_index_measure
+    from skimage.metrics import structural_similarity
 
-    value = structural_similarity_index_measure(predicted, true, data_range=1.0, reduction="none")
-    return value.reshape(len(true))
+    pairs = zip(*(rgb.movedim(1, -1).double().cpu().numpy() for rgb in (predicted, true)), strict=True)
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    values = [structural_similarity(*pair, channel_axis=2, data_range=1.0, **gaussian) for pair in pairs]
+    return torch.tensor(values)
 
 
 def delta_e(predicted: Tensor, true: Tensor) -> Tensor:
@@ -267,7 +269,7 @@ class Frechet:
 
     def distance(self) -> float:
         """Of what was seen; the coloured photos are then forgotten, the true ones are not."""
-        value = self._fid.compute().item()
+        value = max(self._fid.compute().item(), 0.0)  # of a photo to itself it may come out as -1e-4
         self._fid.reset()
         return value
 
