@@ -1,10 +1,12 @@
 """The panels, plots and sliders of the lessons.  The only module that needs matplotlib and IPython."""
 
 import base64
+import csv
 import mimetypes
 import os
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from html import escape
 from io import BytesIO
@@ -327,6 +329,89 @@ def _coloured_upload(colorizer: Colorizer, name: str, data: bytes, **options: An
         'style="color:#2c6fbb;text-decoration:underline">'
         f"Download {escape(target.name)}</a>, {width} × {height} pixels</p>"
     )
+
+
+def blind_test(
+    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], kept: Path, seed: int | None = None
+) -> Any:
+    """A game: two pictures side by side, one of them a photo, the other coloured.  Which is the photo?
+
+    Needs a running kernel.  Every answer is added to a file, so that the score goes on
+    when the game is opened again.
+
+    Args:
+        pairs: {name: (the photo, the coloured one)}, (H, W, 3) uint8.
+        kept: a CSV file for the answers; it is made when it is missing.
+        seed: of the order and the sides; None: others each time.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as widgets
+
+    rng = random.Random(seed)
+    names = rng.sample(sorted(pairs), len(pairs))
+    flipped = {name: rng.random() < 0.5 for name in names}
+    left, shown = list(names), ""  # to come; the one on the screen
+    pictures = widgets.HTML()
+    buttons = [widgets.Button(description=f"the {side} one is the photo") for side in ("left", "right")]
+    onward = widgets.Button(description="next")
+    verdict = widgets.HTML()
+
+    def ask(_: object = None) -> None:
+        nonlocal shown
+        if not left:
+            verdict.value = f"<p>That was all. {_score(kept)}</p>"
+            box.children = [verdict]
+            return
+        shown = left.pop(0)
+        two = pairs[shown][::-1] if flipped[shown] else pairs[shown]
+        pictures.value = "".join(
+            f'<img src="{_data_url(picture)}" alt="the {side} picture" '
+            'style="display:inline-block;width:46%;max-width:380px;margin:0 8px 0 0">'
+            for side, picture in zip(("left", "right"), two, strict=True)
+        )
+        verdict.value = f"<p>{len(names) - len(left)} of {len(names)}. Which one is the photo?</p>"
+        for button in buttons:
+            button.disabled = False
+        onward.disabled = True
+
+    def answer(button: widgets.Button) -> None:
+        right = (button is buttons[1]) == flipped[shown]
+        new = not kept.exists()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with kept.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(
+                [["date", "photo", "right"]] * new + [[date.today(), shown, int(right)]]
+            )
+        said = "Right" if right else "No"
+        true = "right" if flipped[shown] else "left"
+        verdict.value = f"<p><b>{said}: the {true} one is the photo</b> ({escape(shown)}). {_score(kept)}</p>"
+        for button in buttons:
+            button.disabled = True
+        onward.disabled = False
+
+    for button in buttons:
+        button.layout.width = "240px"
+        button.on_click(answer)
+    onward.on_click(ask)
+    box = widgets.VBox([verdict, pictures, widgets.HBox(buttons), onward])
+    ask()
+    return box
+
+
+def blind_test_score(kept: Path) -> tuple[int, int]:
+    """(right answers, answers) in the file of a `blind_test`."""
+    if not kept.exists():
+        return 0, 0
+    with kept.open(newline="", encoding="utf-8") as file:
+        answers = [int(line["right"]) for line in csv.DictReader(file)]
+    return sum(answers), len(answers)
+
+
+def _score(kept: Path) -> str:
+    right, total = blind_test_score(kept)
+    return f"You were right {right} times of {total}; a coin would be right half the time."
 
 
 def _data_url(picture: np.ndarray) -> str:

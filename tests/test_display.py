@@ -134,3 +134,26 @@ def test_before_and_after_lie_on_each_other(photo):
     html = display.before_after(photo, 255 - photo, "a bird <here>").data
     assert html.count("<img ") == 2 and 'alt="a bird &lt;here&gt;: before"' in html
     assert 'type="range"' in html and "<script" not in html
+
+
+def test_the_blind_test_keeps_the_score(photo, tmp_path):
+    kept = tmp_path / "new" / "blind_test.csv"
+    pairs = {f"<{name}>": (photo, 255 - photo) for name in "abc"}
+    assert display.blind_test_score(kept) == (0, 0)
+    for sitting, always in enumerate((0, 1)):  # the left one, then the right one; the seed puts them alike
+        box = display.blind_test(pairs, kept, seed=0)
+        verdict, pictures, buttons, onward = box.children
+        for number in range(1, 4):
+            assert f"{number} of 3" in verdict.value and pictures.value.count("<img ") == 2
+            assert onward.disabled and not buttons.children[0].disabled
+            before = display.blind_test_score(kept)
+            buttons.children[always].click()
+            right, total = display.blind_test_score(kept)
+            assert total == before[1] + 1 and ("Right:" in verdict.value) == (right > before[0])
+            assert f"{right} times of {total}" in verdict.value and "&lt;" in verdict.value
+            assert buttons.children[0].disabled
+            onward.click()
+        assert "That was all" in box.children[0].value and len(box.children) == 1
+        assert display.blind_test_score(kept)[1] == 3 * (sitting + 1)
+    assert display.blind_test_score(kept) == (3, 6)  # the two sittings gave opposite answers
+    assert kept.read_text().splitlines()[0] == "date,photo,right"

@@ -1,0 +1,113 @@
+"""The widgets in a real browser, through JupyterLab: what only a browser can get wrong.
+
+Needs Chromium or Chrome on this machine (Debian: apt install chromium); the test is skipped without.
+"""
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorize_lib.display import blind_test_score
+from colorize_lib.photos import open_photo
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CELLS = """\
+from pathlib import Path
+from colorize_lib import Colorizer, open_photo
+from colorize_lib.display import blind_test, colour_uploads
+colorizer = Colorizer.from_pretrained(device="cpu")
+colour_uploads(colorizer)
+%%
+photo = open_photo("photo.jpg")
+blind_test({"one": (photo, colorizer(photo))}, Path("blind_test.csv"))
+"""
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """The address of a JupyterLab that serves `tmp_path`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--IdentityProvider.token=secret",
+               f"--ServerApp.port={port}", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=10).close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline
+                time.sleep(0.3)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
+def test_upload_download_and_blind_test(lab, tmp_path, photo):
+    from playwright.sync_api import expect, sync_playwright
+
+    Image.fromarray(photo[:300, :400]).convert("L").save(tmp_path / "grey & old.png")
+    Image.fromarray(photo[:300, :400]).save(tmp_path / "photo.jpg")
+    cells = [{"cell_type": "code", "execution_count": None, "id": f"cell{i}", "metadata": {}, "outputs": [],
+              "source": source} for i, source in enumerate(CELLS.split("%%\n"))]  # fmt: skip
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "widgets.ipynb").write_text(json.dumps(notebook))
+
+    with sync_playwright() as playwright:
+        quiet = (
+            "--no-sandbox",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        )
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=quiet)
+        page = browser.new_page(viewport={"width": 1200, "height": 1100})
+        page.set_default_timeout(90_000)
+        page.goto(f"{lab}/lab/tree/widgets.ipynb?token=secret")
+        page.locator(".jp-Notebook").wait_for()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+
+        with page.expect_file_chooser() as choosing:
+            page.get_by_role("button", name="Choose photos").click()
+        choosing.value.set_files(tmp_path / "grey & old.png")
+        link = page.locator("a[download]")
+        expect(link).to_have_text("Download grey & old in colour.png", timeout=90_000)
+        with page.expect_download() as arriving:
+            link.click()
+        arriving.value.save_as(tmp_path / "arrived.png")
+        coloured = open_photo(tmp_path / "arrived.png")
+        assert coloured.shape == (300, 400, 3) and np.ptp(coloured.astype(int), axis=2).mean() > 3
+        assert (tmp_path / "arrived.png").read_bytes() == base64.b64decode(
+            link.get_attribute("href").split(",")[1]
+        )
+
+        before_after = page.locator('input[type=range][aria-label*="grey & old"]')
+        before_after.fill("20")
+        assert "20%" in page.locator("img.after").get_attribute("style")
+        page.screenshot(path=tmp_path / "upload.png")
+
+        page.get_by_role("button", name="the left one is the photo").click()
+        verdict = page.get_by_text("times of 1; a coin")
+        verdict.wait_for()
+        page.screenshot(path=tmp_path / "blind.png")
+        assert blind_test_score(tmp_path / "blind_test.csv")[1] == 1
+        page.get_by_role("button", name="next").click()
+        page.get_by_text("That was all").wait_for()
+        browser.close()
