@@ -1,6 +1,7 @@
 # make lab       open the course in JupyterLab
 # make test      run all tests
 # make lessons   run every lesson and write the course as HTML to build/lessons/
+# make bench     measure the library beside the tutorial's recipe; BENCH_OPTIONS=--quick: in five minutes
 # make .venv     only install
 #
 # Each installs into .venv first, if that has not been done.
@@ -19,7 +20,7 @@ FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test lessons .venv clean
+.PHONY: lab test lessons bench .venv clean
 
 lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
@@ -34,6 +35,9 @@ lessons: .venv
 	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons/solutions $(wildcard lessons/solutions/*.ipynb)
 	perl -pi -e 's/(href="[^":]*)\.ipynb/$$1.html/g' build/lessons/*.html build/lessons/solutions/*.html
 	@echo "The course is in build/lessons"
+
+bench: .venv
+	$(BIN)/python benchmarks/bench.py $(BENCH_OPTIONS)
 
 .venv: .venv/installed
 

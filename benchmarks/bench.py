@@ -1,0 +1,528 @@
+"""The library beside the tutorial's recipe (recipe.py), measured side by side in one run.
+
+    make bench                              all parts: more than an hour on two cores
+    make bench BENCH_OPTIONS=--quick        all but the course, smaller: under five minutes
+    make bench BENCH_OPTIONS="loading cost" some parts
+
+The two take turns, round by round, so that a busy moment hits both.  A value is
+the median of its rounds, with the lowest and the highest in brackets.  Results go
+to build/bench/: results.json after each part, results.md and results.svg at the
+end.  A part that is run again replaces its rows there; with another machine or
+other photos, choose another --out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import date
+from importlib.metadata import version
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from colorize_lib import (
+    Colorizer,
+    build_generator,
+    find_photos,
+    make_dataloaders,
+    open_photo,
+    pretrain,
+    sample_photos,
+    save_photo,
+)  # fmt: skip
+from colorize_lib.data import PhotoDataset, default_device, lab_batch
+from colorize_lib.metrics import evaluate, measure_generator
+from colorize_lib.models import DynamicUnetGenerator, FeatureDiscriminator, PatchDiscriminator
+from colorize_lib.photos import resize_photo, write_whole
+from colorize_lib.training import AdversarialTraining, L1Pretraining
+
+sys.path.insert(0, str(Path(__file__).parent))
+import recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE, BATCH = recipe.SIZE, recipe.BATCH_SIZE
+GOAL = 0.9  # of grey's ab error
+Rows = Iterator[dict]
+
+
+# Measuring
+
+
+def take_turns(rounds: int, **contenders: Callable[[], float]) -> dict[str, dict[str, float]]:
+    """Call all contenders in turn, `rounds` times: {name: {"median", "low", "high"}} of what they give."""
+    values = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, measure in contenders.items():
+            values[name].append(measure())
+    return {name: summary(numbers) for name, numbers in values.items()}
+
+
+def summary(numbers: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(numbers), "low": min(numbers), "high": max(numbers)}
+
+
+def row(
+    what: str, unit: str, ours: dict, theirs: dict | None = None, target: float | None = None, **more
+) -> dict:
+    """One line of the table.  `target`: by what factor ours should be better than theirs.
+
+    Units that end in /s are better when higher, all others when lower.
+    """
+    line = {"what": what, "unit": unit, "ours": ours, "recipe": theirs, "target": target, **more}
+    if theirs:
+        ratio = ours["median"] / theirs["median"]
+        line["factor"] = ratio if unit.endswith("/s") else 1 / ratio
+    return line
+
+
+def seconds(function: Callable[[], object], device: torch.device) -> float:
+    started = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def run_measured(command: list[str]) -> tuple[float, float]:
+    """Run a command to its end: its seconds, and its peak memory in GB."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command} failed")
+    kilobyte = 1 if sys.platform == "darwin" else 1024
+    return time.perf_counter() - started, usage.ru_maxrss * kilobyte / 1e9
+
+
+# The parts
+
+
+def loading(options: argparse.Namespace) -> Rows:
+    """Photos to normalised Lab batches."""
+    photos = options.train[: 160 if options.quick else 1024]
+    for photo in photos:
+        photo.read_bytes()  # so that no contender pays for the disk
+    count = len(photos) // BATCH * BATCH
+
+    def epoch(batches) -> float:
+        return count / seconds(lambda: exhaust(batches), options.device)
+
+    first, later = {"recipe": [], "ours": []}, {"recipe": [], "ours": []}
+    for _ in range(1 if options.quick else 3):
+        theirs = recipe.recipe_loader(photos)
+        first["recipe"].append(epoch(theirs))
+        later["recipe"].append(epoch(theirs))
+        started = time.perf_counter()
+        ours = make_dataloaders(photos, size=SIZE, batch_size=BATCH, device=options.device).train
+        exhaust(ours)
+        first["ours"].append(count / (time.perf_counter() - started))
+        ours.loader.sampler.set_epoch(1)
+        later["ours"].append(epoch(ours))
+    for name, times, target in (("first epoch", first, 4), ("later epochs", later, 10)):
+        yield row(f"photos to Lab batches at {SIZE}², {name}", "photos/s",
+                  summary(times["ours"]), summary(times["recipe"]), target)  # fmt: skip
+    theirs, ours = loading_profile(photos[:64], options.device)
+    told = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
+    yield row("  a photo's way, step by step", "ms", summary([sum(ours.values())]), summary([sum(theirs.values())]),
+              note="recipe, one process: {}; ours: {}".format(*told))  # fmt: skip
+
+
+def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dict]:
+    """Milliseconds a photo for each step: the recipe's, which recur in every epoch, and ours."""
+
+    def each(work: Callable[[], object]) -> float:
+        return min(seconds(work, device) for _ in range(3)) / len(photos) * 1000
+
+    opened = [Image.open(photo).convert("RGB") for photo in photos]
+    small = [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC) for image in opened]
+    theirs = {
+        "decode": each(lambda: [Image.open(photo).convert("RGB") for photo in photos]),
+        "resize": each(lambda: [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC) for image in opened]),
+        "Lab": each(lambda: [recipe.to_lab(image) for image in small]),
+    }
+    dataset = PhotoDataset(photos, SIZE, augment=True)
+    crops = [dataset[1, i] for i in range(len(dataset))]
+    batch = torch.stack(crops).to(device)
+    ours = {
+        "decode and scale, once": each(lambda: PhotoDataset(photos, SIZE, augment=True)),
+        "crop": each(lambda: [dataset[1, i] for i in range(len(dataset))]),
+        "Lab": each(lambda: lab_batch(batch)),
+    }
+    return theirs, ours
+
+
+def exhaust(batches) -> None:
+    for _ in batches:
+        pass
+
+
+def training(options: argparse.Namespace) -> Rows:
+    """Training steps at 256², 16 photos a batch."""
+    dataset = PhotoDataset(options.train[:BATCH], SIZE)
+    batch = lab_batch(torch.stack([dataset[i] for i in range(len(dataset))]).to(options.device))
+    warnings.filterwarnings("ignore", message=".*RANDOM weights")  # speed does not depend on them
+    stages = {
+        "L1 stage": (
+            lambda: (build_generator("chroma_unet"), None),
+            lambda: (DynamicUnetGenerator(pretrained=False), None),
+            20,
+        ),
+        "adversarial stage": (
+            lambda: (build_generator("chroma_unet"), FeatureDiscriminator()),
+            lambda: (DynamicUnetGenerator(pretrained=False), PatchDiscriminator()),
+            10,
+        ),
+    }
+    for stage, (our_networks, their_networks, target) in stages.items():
+        if options.device.type == "cuda":
+            target = 5
+        speed, settings = {}, {}
+        for name, networks in (("recipe", their_networks), ("ours", our_networks)):
+            trial = {
+                setting: stepper(networks(), batch, setting)
+                for setting in SETTINGS[options.device.type == "cuda"]
+            }
+            best = max(trial, key=lambda setting: trial[setting]()) if len(trial) > 1 else next(iter(trial))
+            speed[name], settings[name] = trial[best], best
+            if not options.quick:
+                speed[name]()  # warm
+        turns = take_turns(1 if options.quick else 3, **speed)
+        yield row(f"training at {SIZE}², batch {BATCH}, {stage}", "photos/s",
+                  turns["ours"], turns["recipe"], target, settings=settings)  # fmt: skip
+        work = {name: step_flops(networks(), batch) / 1e9
+                for name, networks in (("ours", our_networks), ("recipe", their_networks))}  # fmt: skip
+        rates = (work[name] * turns[name]["median"] for name in ("recipe", "ours"))
+        yield row(f"  arithmetic of a step, {stage}", "GFLOP a photo", summary([work["ours"]]), summary([work["recipe"]]),
+                  note="done at {:.0f} GFLOP/s in the recipe, at {:.0f} in ours".format(*rates))  # fmt: skip
+
+
+SETTINGS = {
+    False: ("float32",),
+    True: ("float32", "bf16", "bf16 channels_last", "bf16 channels_last compile"),
+}
+
+
+def stepper(networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: str) -> Callable[[], float]:
+    """A function that makes a training step, and gives its photos per second."""
+    device = batch["L"].device
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if "bf16" in setting else "no")
+    networks = [network.to(device).train() for network in networks if network is not None]
+    if "channels_last" in setting:
+        networks = [network.to(memory_format=torch.channels_last) for network in networks]
+        batch = {name: x.to(memory_format=torch.channels_last) for name, x in batch.items()}
+    if "compile" in setting:
+        networks = [torch.compile(network) for network in networks]
+    method = (L1Pretraining if len(networks) == 1 else AdversarialTraining)(*networks)
+    steps = 10 if device.type == "cuda" else 1
+
+    def step() -> float:
+        took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
+        return steps * len(batch["L"]) / took
+
+    return step
+
+
+def step_flops(networks: tuple[nn.Module, nn.Module | None], batch: dict) -> float:
+    """Floating-point operations of a training step, per photo."""
+    one = {name: x[:2] for name, x in batch.items()}  # batch norm wants two
+    step = stepper(networks, one, "float32")
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 2 / (10 if one["L"].is_cuda else 1)
+
+
+def quality(options: argparse.Namespace) -> Rows:
+    """Minutes of training until the ab error on unseen photos is 10 % below grey's."""
+    valid = make_dataloaders(options.train[:1], options.valid[: 16 if options.quick else 128], SIZE, 8,
+                             device=options.device).valid  # fmt: skip
+    grey = evaluate(None, valid)["grey"]["ab_error"]
+
+    def share(generator: nn.Module) -> float:
+        return measure_generator(generator, valid)["ab_error"] / grey
+
+    target = 5 if options.device.type == "cuda" else 20
+    ours = our_quality(options, share)
+    theirs = their_quality(options, share, 0.5 if options.quick else options.minutes)
+    at_least = "" if theirs["reached"] else "not reached in "
+    line = row(f"time to an ab error of {GOAL} of grey's", "minutes", summary([ours["minutes"]]),
+               summary([theirs["minutes"]]), target, runs={"ours": ours, "recipe": theirs},
+               note=f"ours: {ours['steps']} steps at {ours['size']}², to {ours['share']:.3f}; recipe, on "
+               f"{theirs['encoder']}: {theirs['steps']} steps at {SIZE}², to {theirs['share']:.3f}")  # fmt: skip
+    line["recipe"]["note"] = at_least
+    if not ours["reached"]:
+        line["ours"]["note"] = "not reached in "
+        line.pop("factor")
+    yield line
+
+
+def our_quality(options: argparse.Namespace, share: Callable[[nn.Module], float]) -> dict:
+    """The command's own recipe at a small size, decoding included."""
+    started = time.monotonic()
+    size = 128 if options.device.type == "cuda" else options.our_size
+    loaders = make_dataloaders(options.train, size=size, batch_size=BATCH, device=options.device)
+    decoding = (time.monotonic() - started) / 60
+    torch.manual_seed(0)
+    generator = build_generator("chroma_unet").to(options.device)
+    history = pretrain(generator, loaders, minutes=0.5 if options.quick else options.our_minutes, lr=3e-3,
+                       encoder_lr=1e-3, weight_decay=1e-2, schedule="one_cycle")  # fmt: skip
+    reached = share(generator)
+    return {"minutes": decoding + history[-1]["minutes"], "decoding": decoding, "size": size,
+            "share": reached, "reached": reached <= GOAL, "steps": history[-1]["step"]}  # fmt: skip
+
+
+def their_quality(options: argparse.Namespace, share: Callable[[nn.Module], float], limit: float) -> dict:
+    """The recipe until it is there, or until the limit, in minutes; looked at from time to time, off the clock."""
+    torch.manual_seed(0)
+    generator, encoder = recipe.recipe_generator()
+    generator.to(options.device).train()
+    method = L1Pretraining(generator, lr=recipe.LEARNING_RATE)
+    accelerator = Accelerator(cpu=options.device.type == "cpu")
+    batches = endless(recipe.recipe_loader(options.train))
+    spent, looked, curve, steps = 0.0, 0.0, [], 0
+    while True:
+
+        def step():
+            batch = {name: x.to(options.device) for name, x in next(batches).items()}
+            method.step(batch, accelerator)
+
+        spent += seconds(step, options.device) / 60
+        steps += 1
+        if spent >= limit or spent - looked >= limit / 6:
+            looked = spent
+            curve.append((spent, share(generator)))
+            print(f"  the recipe after {spent:.1f} minutes: {curve[-1][1]:.3f} of grey's", flush=True)
+            if curve[-1][1] <= GOAL or spent >= limit:
+                break
+    return {"minutes": spent, "share": curve[-1][1], "reached": curve[-1][1] <= GOAL, "steps": steps,
+            "curve": curve, "encoder": encoder}  # fmt: skip
+
+
+def endless(loader) -> Iterator[dict]:
+    while True:
+        yield from loader
+
+
+def inference(options: argparse.Namespace) -> Rows:
+    """One photo: 12 megapixels in ours, 256² in the recipe."""
+    photo = open_photo(options.valid[0])
+    large = resize_photo(photo, 3000, 4000)
+    small = Image.fromarray(photo)
+    colorizer = Colorizer.from_pretrained(device=options.device)
+    generator = DynamicUnetGenerator(pretrained=False).to(options.device).eval()
+    contenders = {
+        "recipe": lambda: seconds(
+            lambda: recipe.recipe_colour(generator, small, options.device), options.device
+        ),
+        "ours": lambda: seconds(lambda: colorizer(large), options.device),
+        "ours at 256²": lambda: seconds(lambda: colorizer(small), options.device),
+    }
+    take_turns(1, **contenders)  # warm
+    turns = take_turns(3 if options.quick else 7, **contenders)
+    yield row(
+        f"a photo in colour: 12 megapixels here, {SIZE}² there", "s", turns["ours"], turns["recipe"], 0.5
+    )
+    yield row(f"a photo in colour: its own {small.width} × {small.height} here, {SIZE}² there", "s",
+              turns["ours at 256²"], turns["recipe"])  # fmt: skip
+
+
+def cost(options: argparse.Namespace) -> Rows:
+    """How time and memory of the command `colorize` grow, its start included."""
+    command = [sys.executable, "-m", "colorize_lib"]
+    photo = open_photo(options.valid[0])
+    with TemporaryDirectory() as folder:
+        folder = Path(folder)
+        sides = {1: (866, 1155), 4: (1732, 2309), 12: (3000, 4000), 50: (6124, 8165), 100: (8660, 11547)}
+        for megapixels, side in sides.items():
+            if options.quick and megapixels > 12:
+                break
+            file = folder / f"{megapixels}.jpg"
+            save_photo(file, resize_photo(photo, *side))
+            took, memory = run_measured([*command, str(file), "-o", str(folder / "out")])
+            yield row(
+                f"colorize, one photo of {megapixels} megapixels", "s", summary([took]), memory_gb=memory
+            )
+        for count in (10, 100, 1000)[: 1 if options.quick else 3]:
+            many = folder / f"folder_{count}"
+            many.mkdir()
+            for i, source in enumerate(islice(cycle(sample_photos()), count)):
+                shutil.copy(source, many / f"{i:04d}{source.suffix}")
+            took, memory = run_measured([*command, str(many), "-o", str(folder / f"out_{count}")])
+            yield row(
+                f"colorize, a folder of {count} photos",
+                "s",
+                summary([took]),
+                memory_gb=memory,
+                note=f"{memory:.2f} GB at most",
+            )
+
+
+def course(options: argparse.Namespace) -> Rows:
+    """All lessons, one after the other, in the profile `quick`."""
+    os.environ["COLORIZE_PROFILE"] = "quick"
+    total = 0.0
+    with TemporaryDirectory() as folder:
+        for lesson in sorted((ROOT / "lessons").glob("*.ipynb")):
+            took, _ = run_measured([sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--execute",
+                                    "--to=notebook", f"--output-dir={folder}", str(lesson)])  # fmt: skip
+            total += took
+            yield row(f"  {lesson.stem}, profile quick", "s", summary([took]))
+    yield row("the whole course, profile quick", "minutes", summary([total / 60]))
+
+
+PARTS = {part.__name__: part for part in (loading, training, inference, cost, quality, course)}
+
+
+# Telling
+
+
+def machine(device: torch.device) -> dict:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
+    packages = ("torch", "torchvision", "fastai", "timm", "scikit-image", "Pillow", "numpy", "accelerate")
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu,
+            "system": f"{platform.system()} {platform.release()}", "python": platform.python_version(),
+            "versions": {name: version(name) for name in packages}, "date": date.today().isoformat()}  # fmt: skip
+
+
+def tell(numbers: dict | None) -> str:
+    """A value and its spread."""
+    if numbers is None:
+        return ""
+    median, low, high = (f"{numbers[name]:.3g}" if numbers[name] < 1000 else f"{numbers[name]:,.0f}"
+                         for name in ("median", "low", "high"))  # fmt: skip
+    return numbers.get("note", "") + median + (f" ({low} to {high})" if low != high else "")
+
+
+def tell_factor(line: dict) -> tuple[str, str]:
+    """By what factor ours is better, and whether that is what was aimed at."""
+    if "factor" not in line:
+        return "", "missed" if line["target"] else ""
+    least = "at least " if line["recipe"].get("note") else ""
+    if not line["target"]:
+        return f"{least}{line['factor']:.3g} ×", ""
+    met = "met" if line["factor"] >= line["target"] else "missed"
+    return f"{least}{line['factor']:.3g} ×", f"{line['target']:g} ×: {met}"
+
+
+def table(results: dict) -> str:
+    """The results as a Markdown table."""
+    lines = ["| | unit | the tutorial's recipe | this library | better by | target | |", "| --- " * 7 + "|"]
+    for line in (line for part in results["parts"].values() for line in part):
+        what = line["what"].strip() if line["what"].strip() == line["what"] else f"· {line['what'].strip()}"
+        cells = (
+            what,
+            line["unit"],
+            tell(line["recipe"]),
+            tell(line["ours"]),
+            *tell_factor(line),
+            line.get("note", ""),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(results: dict, path: Path) -> None:
+    """The factors as bars on a logarithmic axis, with what was aimed at."""
+    import matplotlib.pyplot as plt
+
+    from colorize_lib.display import ACCENT, INK, SOFT, STYLE
+
+    lines = [
+        line for part in results["parts"].values() for line in part if line.get("factor") and line["target"]
+    ]
+    with plt.rc_context(STYLE | {"svg.hashsalt": "bench"}):
+        figure, ax = plt.subplots(figsize=(9, 0.55 * len(lines) + 1.1))
+        for y, line in enumerate(reversed(lines)):
+            ax.barh(y, line["factor"] - 0.1, left=0.1, height=0.55, color="#2c6fbb")
+            least = "≥ " if line["recipe"].get("note") else ""
+            ax.text(line["factor"] * 1.06, y, f"{least}{line['factor']:.2g} ×", va="center", color=INK)
+            ax.plot([line["target"]] * 2, [y - 0.38, y + 0.38], color=ACCENT, linewidth=2)
+        ax.axvline(1, color=SOFT, linewidth=0.8)
+        ax.set(xscale="log", xlim=(0.25, 1.9 * max(line["factor"] for line in lines)),
+               yticks=range(len(lines)), yticklabels=[line["what"] for line in reversed(lines)],
+               xlabel="times as fast as the tutorial's recipe (red: the target)")  # fmt: skip
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round each, fewer photos, without the course"
+    )
+    parser.add_argument("--photos", type=Path, help="photos to train on (default: the sample photos)")
+    parser.add_argument("--valid", type=Path, help="photos to validate with (default: the sample photos)")
+    parser.add_argument(
+        "--minutes", type=float, default=30, help="when to stop the recipe in `quality` (default: 30)"
+    )
+    parser.add_argument(
+        "--our-minutes", type=float, default=1.3, help="how long ours trains there (default: 1.3)"
+    )
+    parser.add_argument("--our-size", type=int, default=96, help="and at which size, on a CPU (default: 96)")
+    parser.add_argument("--device", help="cpu, cuda, mps (default: the fastest that is there)")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="(default: build/bench)")
+    options = parser.parse_args()
+    unknown = set(options.parts) - PARTS.keys()
+    if unknown:
+        parser.error(f"no part is called {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    chosen = options.parts or [name for name in PARTS if not (options.quick and name == "course")]
+    options.device = default_device(options.device)
+    options.train = find_photos(options.photos) if options.photos else sample_photos("train")
+    options.valid = find_photos(options.valid) if options.valid else sample_photos("val")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "results.json"
+    results = {"parts": {}}
+    if options.parts and file.exists():
+        results = json.loads(file.read_text(encoding="utf-8"))
+    results |= {"machine": machine(options.device), "device": str(options.device), "quick": options.quick,
+                "photos": {"train": len(options.train), "valid": len(options.valid)}}  # fmt: skip
+    for name in chosen:
+        print(f"{name}: {PARTS[name].__doc__}", flush=True)
+        lines = []
+        for line in PARTS[name](options):
+            lines.append(line)
+            factor = " ".join(tell_factor(line)).strip()
+            print(f"  {line['what'].strip()}: {tell(line['ours'])} {line['unit']}"
+                  + (f", the recipe {tell(line['recipe'])}: {factor}" if line["recipe"] else ""), flush=True)  # fmt: skip
+        results["parts"][name] = lines
+        results["parts"] = {part: results["parts"][part] for part in PARTS if part in results["parts"]}
+        write_whole(file, json.dumps(results, indent=2, ensure_ascii=False).encode())
+    write_whole(options.out / "results.md", (table(results) + "\n").encode())
+    if any(line.get("factor") and line["target"] for part in results["parts"].values() for line in part):
+        draw(results, options.out / "results.svg")
+    print(table(results))
+    print(f"written: {file}, results.md and results.svg beside it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The benchmark: that the recipe computes what ours does, and that the table says what was measured."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colorize_lib.data import lab_batch
+from colorize_lib.models.chroma_unet import efficientnet_lite0_weights
+
+
+@pytest.fixture(scope="module")
+def bench(root):
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        import bench
+    finally:
+        sys.path.remove(str(root / "benchmarks"))
+    return bench
+
+
+def test_the_recipes_batches_are_ours(bench, photo):
+    """skimage's Lab per photo, and ours per batch, of the same pixels."""
+    small = Image.fromarray(photo).resize((64, 64))
+    theirs = bench.recipe.to_lab(small)
+    ours = lab_batch(torch.from_numpy(np.array(small)).permute(2, 0, 1)[None])
+    assert (theirs["L"] - ours["L"][0]).abs().max() < 1e-5 and (
+        theirs["ab"] - ours["ab"][0]
+    ).abs().max() < 1e-5
+
+
+def test_the_recipes_offline_encoder_has_imagenets_weights(bench):
+    generator = bench.recipe.dynamic_unet_on_efficientnet().eval()
+    with torch.no_grad():
+        assert generator(torch.randn(1, 1, 256, 256)).shape == (1, 2, 256, 256)
+    known = {
+        tensor.double().sum().item() for tensor in efficientnet_lite0_weights().values() if tensor.ndim == 4
+    }
+    found = {p.double().sum().item() for p in generator.layers[0].parameters() if p.ndim == 4}
+    assert len(found & known) >= 47 and len(found - known) == 1  # the first layer's filters are summed
+
+
+def test_a_row_says_who_is_better_and_whether_it_is_enough(bench):
+    three = {"median": 3.0, "low": 2.0, "high": 4.0}
+    six = {"median": 6.0, "low": 5.0, "high": 7.0}
+    speed = bench.row("speed", "photos/s", six, three, 2)
+    assert speed["factor"] == 2 and bench.tell_factor(speed) == ("2 ×", "2 ×: met")
+    time = bench.row("time", "s", six, three, 1)
+    assert time["factor"] == 0.5 and bench.tell_factor(time)[1] == "1 ×: missed"
+    stopped = bench.row("time", "minutes", three, six | {"note": "not reached in "}, 2)
+    assert bench.tell_factor(stopped) == ("at least 2 ×", "2 ×: met")
+    assert bench.tell(six) == "6 (5 to 7)" and bench.tell(stopped["recipe"]).startswith("not reached in 6")
+    assert "| time | minutes | not reached in 6" in bench.table({"parts": {"quality": [stopped]}})
+
+
+def test_a_part_runs_and_writes_its_results(root, tmp_path):
+    command = [
+        sys.executable,
+        root / "benchmarks/bench.py",
+        "loading",
+        "--quick",
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path,
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    results = json.loads((tmp_path / "results.json").read_text())
+    first, later = results["parts"]["loading"]
+    for line in (first, later):
+        assert (
+            line["factor"] == pytest.approx(line["ours"]["median"] / line["recipe"]["median"])
+            and line["factor"] > 0.5
+        )
+    assert results["quick"] and results["machine"]["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert (tmp_path / "results.md").read_text().strip() in said
+    assert (tmp_path / "results.svg").read_text(encoding="utf-8").startswith("<?xml")
+    unknown = subprocess.run([*command[:2], "nonsense"], capture_output=True, text=True)
+    assert unknown.returncode == 2 and "choose from loading" in unknown.stderr
