@@ -269,7 +269,7 @@ class Frechet:
 
     def distance(self) -> float:
         """Of what was seen; the coloured photos are then forgotten, the true ones are not."""
-        value = max(self._fid.compute().item(), 0.0)  # of a photo to itself it may come out as -1e-4
+        value = max(0.0, self._fid.compute().item())  # of photos to themselves it may come out as -1e-4
         self._fid.reset()
         return value
 
