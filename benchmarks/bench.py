@@ -445,13 +445,13 @@ def draw(results: dict, path: Path) -> None:
             ax.text(
                 max(line["factor"], line["target"]) * 1.08,
                 y,
-                f"{least}{line['factor']:.2g} ×",
+                f"{least}{line['factor']:.2g} × of {line['target']:g} ×",
                 va="center",
                 color=INK,
             )
             ax.plot([line["target"]] * 2, [y - 0.38, y + 0.38], color=ACCENT, linewidth=2)
         ax.axvline(1, color=SOFT, linewidth=0.8)
-        ax.set(xscale="log", xlim=(0.25, 2.2 * max(max(line["factor"], line["target"]) for line in lines)),
+        ax.set(xscale="log", xlim=(0.25, 4 * max(max(line["factor"], line["target"]) for line in lines)),
                yticks=range(len(lines)), yticklabels=[line["what"] for line in reversed(lines)],
                xlabel="times as fast as the tutorial's recipe (red: the target)")  # fmt: skip
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
