@@ -70,7 +70,8 @@ def test_a_part_runs_and_writes_its_results(root, tmp_path):
     ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     results = json.loads((tmp_path / "results.json").read_text())
-    first, later = results["parts"]["loading"]
+    first, later, steps = results["parts"]["loading"]
+    assert "decode" in steps["note"]
     for line in (first, later):
         assert (
             line["factor"] == pytest.approx(line["ours"]["median"] / line["recipe"]["median"])
