@@ -57,6 +57,7 @@ def lab(tmp_path):
         server.wait(timeout=30)
 
 
+@pytest.mark.speed  # a browser, a server and a kernel beside other tests would wait for each other
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
 def test_upload_download_and_blind_test(lab, tmp_path, photo):
     from playwright.sync_api import expect, sync_playwright
