@@ -74,6 +74,22 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 
 @_photo_by_photo
+def rgb_to_L(rgb: Tensor) -> Tensor:
+    """What a generator is given of sRGB: the first of `split_lab(rgb_to_lab(rgb))`, in less time.
+
+    Args:
+        rgb: (B, 3, H, W), floating point in [0, 1], or uint8 in [0, 255].
+
+    Returns:
+        L: (B, 1, H, W), L* / 50 - 1, in [-1, 1].
+    """
+    _check(rgb, "rgb")
+    with torch.autocast(rgb.device.type, enabled=False):
+        fy = _cube_root(_mix(_RGB_TO_XYZ[1:2], _linear_from_srgb(rgb)))
+        return (116 * fy - 16) / L_SCALE - 1
+
+
+@_photo_by_photo
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Convert CIE L*a*b* to sRGB.
 
@@ -147,27 +163,22 @@ def fit_to_gamut(lab: Tensor, steps: int = 12) -> Tensor:
     _check(lab, "lab")
     lab = _real(lab)
     with torch.no_grad(), torch.autocast(lab.device.type, enabled=False):
-        outside = ~_shown(lab)  # (B, H, W)
+        outside = ~_shown(_f_from_lab(lab))  # (B, H, W)
         pixels = lab.movedim(1, -1)[outside].T[None, :, None]  # (1, 3, 1, N)
-        low = torch.zeros_like(pixels[:, :1])
-        high = torch.ones_like(low)
-        for _ in range(steps):
-            middle = (low + high) / 2
-            fits = _shown(_scale_chroma(pixels, middle))[:, None]
-            low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+        f = _f_from_lab(pixels)
+        grey, chroma = f[:, 1:2], f - f[:, 1:2]  # f moves on a straight line, as a* and b* do
+        kept = torch.zeros_like(grey)
+        for step in range(1, steps + 1):
+            more = kept + 0.5**step
+            kept += _shown(torch.addcmul(grey, chroma, more))[:, None] * 0.5**step
         scale = torch.ones_like(lab[:, :1])
-        scale[outside[:, None]] = low.flatten()
-    return _scale_chroma(lab, scale)
-
-
-def _scale_chroma(lab: Tensor, scale: Tensor) -> Tensor:
+        scale[outside[:, None]] = kept.flatten()
     return torch.cat([lab[:, :1], lab[:, 1:] * scale], dim=1)
 
 
-def _shown(lab: Tensor) -> Tensor:
-    """(B, H, W) bool: can sRGB show this colour?"""
-    linear = _linear_from_lab(lab)
-    return ((linear >= -_OUT_OF_GAMUT) & (linear <= 1 + _OUT_OF_GAMUT)).all(dim=1)
+def _shown(f: Tensor) -> Tensor:
+    """(B, H, W) bool: can sRGB show the colour with these cube roots?"""
+    return (_linear_from_f(f) - 0.5).abs_().amax(dim=1) <= 0.5 + _OUT_OF_GAMUT
 
 
 # Each curve below has a straight piece and a bent one that meet at an edge.  The sum of the two
@@ -176,7 +187,10 @@ def _shown(lab: Tensor) -> Tensor:
 
 
 def _linear_from_srgb(rgb: Tensor) -> Tensor:
-    rgb = _real(rgb) / 255 if rgb.dtype == torch.uint8 else _real(rgb)
+    if rgb.dtype == torch.uint8:  # one of 256 values
+        table = _linear_from_srgb(torch.arange(256, device=rgb.device) / 255)
+        return table.index_select(0, rgb.flatten().int()).view(rgb.shape)
+    rgb = _real(rgb)
     edge = 0.04045
     bent = _power((rgb.clamp(min=edge) + 0.055) / 1.055, 2.4)
     return bent + (rgb - edge).clamp(max=0) / 12.92
@@ -189,12 +203,19 @@ def _srgb_from_linear(linear: Tensor) -> Tensor:
 
 
 def _linear_from_lab(lab: Tensor) -> Tensor:
-    lab = _real(lab)
-    f = _mix(_LAB_TO_F, lab + _column(_LAB_OFFSET, lab))
-    f = torch.cat([f[:, :2], f[:, 2:].clamp(min=0)], dim=1)  # as skimage: no negative Z
+    return _linear_from_f(_f_from_lab(_real(lab)))
+
+
+def _f_from_lab(lab: Tensor) -> Tensor:
+    """(B, 3, H, W): fx, fy and fz, the cube roots of X, Y and Z relative to white."""
+    return _mix(_LAB_TO_F, lab + _column(_LAB_OFFSET, lab))
+
+
+def _linear_from_f(f: Tensor) -> Tensor:
     edge = 0.2068966
-    xyz = f.clamp(min=edge) ** 3 + (f - edge).clamp(max=0) / 7.787
-    return _mix(_XYZ_TO_RGB, xyz)
+    straight = (f - edge).clamp(max=0)
+    straight[:, 2:].clamp_(min=-edge)  # as skimage: fz is not below 0
+    return _mix(_XYZ_TO_RGB, f.clamp(min=edge) ** 3 + straight / 7.787)
 
 
 def _cube_root(xyz: Tensor) -> Tensor:
@@ -209,11 +230,11 @@ def _power(x: Tensor, exponent: float) -> Tensor:
 
 
 def _mix(matrix: Tensor, planes: Tensor) -> Tensor:
-    """Multiply the three planes of (B, 3, H, W) by a 3×3 matrix."""
+    """Multiply the three planes of (B, 3, H, W) by a (N, 3) matrix: (B, N, H, W)."""
     matrix = matrix.to(planes.dtype).to(planes.device)  # in this order: MPS has no float64
     if planes.is_cuda:  # a matrix product may be run in TF32 there, which would move a* by 0.1
         return (matrix[:, :, None, None] * planes[:, None]).sum(dim=2)
-    return (matrix @ planes.flatten(2)).view(planes.shape)
+    return (matrix @ planes.flatten(2)).unflatten(2, planes.shape[2:])
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .checkpoints import CheckpointError, load_checkpoint, read_header
-from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_lab, split_lab
+from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .data import default_device
 from .models import DISCRIMINATORS
 from .photos import PhotoError, open_photo, to_srgb
@@ -26,7 +26,7 @@ BUNDLED = ("adversarial", "l1")  # the best first
 HUB_FILE = "generator.safetensors"
 RESOLUTION = 256  # of weights that do not say what they were trained on
 SMALLEST = 64  # where a machine without memory for this has none for anything
-BAND = 1 << 18  # pixels converted at a time, so that memory stays flat however large the photo
+BAND = 1 << 17  # pixels converted at a time, so that memory stays flat however large the photo
 
 Photo = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -187,14 +187,17 @@ class Colorizer:
         height, width = rgb.shape[-2:]
         rows = max(1, BAND // (width * len(rgb)))
         bands = [slice(top, top + rows) for top in range(0, height, rows)]
-        L = torch.cat([split_lab(rgb_to_lab(self._unit(rgb[..., band, :])))[0] for band in bands], dim=2)
+        L = torch.cat([rgb_to_L(self._unit(rgb[..., band, :])) for band in bands], dim=2)
         small, ab = self.predict(L, resolution)
         ab *= saturation
         planes = torch.cat([ab, slope_of_colour(small, ab), small], dim=1)
-        down = scaling_matrix(planes.shape[-2], height).to(planes)
+        down = scaling_matrix(planes.shape[-2], height)
         planes = planes @ scaling_matrix(planes.shape[-1], width).to(planes).T  # (B, 5, h, W)
         for band in bands:
-            ab, slope, blurred = (down[band] @ planes).split([2, 2, 1], dim=1)
+            near = down[band].any(dim=0).nonzero()  # the few rows of `planes` that matter to this band
+            near = slice(near[0].item(), near[-1].item() + 1)
+            scaled = down[band, near].to(planes) @ planes[..., near, :]
+            ab, slope, blurred = scaled.split([2, 2, 1], dim=1)
             lab = merge_lab(L[..., band, :], ab + slope * (L[..., band, :] - blurred))
             out[..., band, :] = _as_type(lab_to_rgb(fit_to_gamut(lab)), out.dtype).to(out.device)
 

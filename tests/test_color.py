@@ -9,7 +9,7 @@ import pytest
 import skimage.color
 import torch
 
-from colorize_lib.color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_lab, split_lab
+from colorize_lib.color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L, rgb_to_lab, split_lab
 from colorize_lib.photos import open_photo
 
 
@@ -42,6 +42,18 @@ def test_equals_skimage_on_real_photos(train_photos):
         assert np.abs(to_image(rgb_to_lab(to_tensor(image))) - lab).max() < 1e-3, path.name
         back = to_image(lab_to_rgb(to_tensor(lab).float()))
         assert np.abs(back - skimage.color.lab2rgb(lab)).max() < 1e-3, path.name
+
+
+@pytest.mark.filterwarnings("ignore:.*negative Z values")
+def test_equals_skimage_beyond_the_gamut():
+    """Where colours are clipped, and Z would be negative."""
+    lab = np.random.default_rng(0).uniform((0, -110, -110), (100, 110, 110), (64, 64, 3))
+    assert np.abs(to_image(lab_to_rgb(to_tensor(lab))) - skimage.color.lab2rgb(lab)).max() < 1e-3
+
+
+def test_lightness_alone(cube, photo):
+    for rgb in (to_tensor(cube), to_tensor(photo), to_tensor(photo).repeat(2, 1, 1, 1)):
+        assert (rgb_to_L(rgb) - split_lab(rgb_to_lab(rgb))[0]).abs().max() < 1e-6
 
 
 def test_round_trip(cube, photo):
