@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -29,6 +30,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from PIL import Image
 from torch import nn
@@ -198,7 +200,7 @@ def training(options: argparse.Namespace) -> Rows:
         speed, settings = {}, {}
         for name, networks in (("recipe", their_networks), ("ours", our_networks)):
             trial = {
-                setting: stepper(networks(), batch, setting)
+                setting: stepper(networks(), batch, setting, options.quick)
                 for setting in SETTINGS[options.device.type == "cuda"]
             }
             best = max(trial, key=lambda setting: trial[setting]()) if len(trial) > 1 else next(iter(trial))
@@ -216,7 +218,9 @@ SETTINGS = {
 }
 
 
-def stepper(networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: str) -> Callable[[], float]:
+def stepper(
+    networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: str, quick: bool = False
+) -> Callable[[], float]:
     """A function that makes a training step, and gives its photos per second."""
     device = batch["L"].device
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if "bf16" in setting else "no")
@@ -227,7 +231,7 @@ def stepper(networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: 
     if "compile" in setting:
         networks = [torch.compile(network) for network in networks]
     method = (L1Pretraining if len(networks) == 1 else AdversarialTraining)(*networks)
-    steps = 10 if device.type == "cuda" else 1
+    steps = 1 if quick else 10 if device.type == "cuda" else 2
 
     def step() -> float:
         took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
@@ -238,8 +242,9 @@ def stepper(networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: 
 
 def quality(options: argparse.Namespace) -> Rows:
     """Minutes of training until the ab error on unseen photos is 10 % below grey's."""
-    valid = make_dataloaders(options.train[:1], options.valid[: 16 if options.quick else 128], SIZE, 8,
-                             device=options.device).valid  # fmt: skip
+    count = min(16 if options.quick else 128, len(options.valid))
+    seen = random.Random(0).sample(options.valid, count)
+    valid = make_dataloaders(options.train[:1], seen, SIZE, 8, device=options.device).valid
     grey = evaluate(None, valid)["grey"]["ab_error"]
 
     def share(generator: nn.Module) -> float:
@@ -251,7 +256,8 @@ def quality(options: argparse.Namespace) -> Rows:
     at_least = "" if theirs["reached"] else "not reached in "
     line = row(f"time to an ab error of {GOAL} of grey's", "minutes", summary([ours["minutes"]]),
                summary([theirs["minutes"]]), target, runs={"ours": ours, "recipe": theirs},
-               note=f"ours: {ours['steps']} steps at {ours['size']}², to {ours['share']:.3f}; recipe, on "
+               note=f"ours: {ours['steps']} steps at {ours['size']}², {ours['photos']:,} photos, to "
+               f"{ours['share']:.3f}; recipe, on "
                f"{theirs['encoder']}: {theirs['steps']} steps at {SIZE}², to {theirs['share']:.3f}")  # fmt: skip
     line["recipe"]["note"] = at_least
     if not ours["reached"]:
@@ -261,18 +267,31 @@ def quality(options: argparse.Namespace) -> Rows:
 
 
 def our_quality(options: argparse.Namespace, share: Callable[[nn.Module], float]) -> dict:
-    """The command's own recipe at a small size, decoding included."""
+    """The command's own recipe at a small size, on as many photos as it has time for, decoding included."""
+    size = options.our_size
+    photos = random.Random(0).sample(options.train, min(options.our_photos, len(options.train)))
     started = time.monotonic()
-    size = 128 if options.device.type == "cuda" else options.our_size
-    loaders = make_dataloaders(options.train, size=size, batch_size=BATCH, device=options.device)
+    loaders = make_dataloaders(photos, size=size, batch_size=BATCH, device=options.device)
     decoding = (time.monotonic() - started) / 60
     torch.manual_seed(0)
     generator = build_generator("chroma_unet").to(options.device)
-    history = pretrain(generator, loaders, minutes=0.5 if options.quick else options.our_minutes, lr=3e-3,
+    history = pretrain(generator, loaders, minutes=options.our_minutes, lr=3e-3,
                        encoder_lr=1e-3, weight_decay=1e-2, schedule="one_cycle")  # fmt: skip
-    reached = share(generator)
-    return {"minutes": decoding + history[-1]["minutes"], "decoding": decoding, "size": size,
+    reached = share(AtResolution(generator, size))
+    return {"minutes": decoding + history[-1]["minutes"], "decoding": decoding, "size": size, "photos": len(photos),
             "share": reached, "reached": reached <= GOAL, "steps": history[-1]["step"]}  # fmt: skip
+
+
+class AtResolution(nn.Module):
+    """A generator that looks at what it was trained on, as in `Colorizer`: ab is scaled up afterwards."""
+
+    def __init__(self, generator: nn.Module, size: int):
+        super().__init__()
+        self.generator, self.size = generator, (size, size)
+
+    def forward(self, L: torch.Tensor) -> torch.Tensor:
+        small = F.interpolate(L, size=self.size, mode="bilinear", antialias=True, align_corners=False)
+        return F.interpolate(self.generator(small), size=L.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def their_quality(options: argparse.Namespace, share: Callable[[nn.Module], float], limit: float) -> dict:
@@ -475,9 +494,10 @@ def main() -> None:
         "--minutes", type=float, default=30, help="when to stop the recipe in `quality` (default: 30)"
     )
     parser.add_argument(
-        "--our-minutes", type=float, default=1.3, help="how long ours trains there (default: 1.3)"
+        "--our-minutes", type=float, default=0.5, help="how long ours trains there (default: 0.5)"
     )
-    parser.add_argument("--our-size", type=int, default=96, help="and at which size, on a CPU (default: 96)")
+    parser.add_argument("--our-size", type=int, default=96, help="at which size (default: 96)")
+    parser.add_argument("--our-photos", type=int, default=2048, help="on how many photos (default: 2048)")
     parser.add_argument("--device", help="cpu, cuda, mps (default: the fastest that is there)")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="(default: build/bench)")
     options = parser.parse_args()

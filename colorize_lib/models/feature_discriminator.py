@@ -3,6 +3,7 @@
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..color import lab_to_rgb, merge_lab
@@ -39,7 +40,7 @@ class FeatureDiscriminator(nn.Module):
         eyes = timm.create_model(DEFAULT_ENCODER, features_only=True, out_indices=(1, 2, 3, 4))
         eyes.load_state_dict({key: state[key] for key in eyes.state_dict()})
         # In a tuple, so that they are none of this module's parameters: they are neither trained nor saved.
-        self._eyes = (eyes.eval().requires_grad_(False),)
+        self._eyes = (fold_batch_norms(eyes.eval()).requires_grad_(False),)
         self.heads = nn.ModuleList(
             head(channels, width, strides)
             for channels, strides in zip(CHANNELS, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
@@ -54,6 +55,24 @@ class FeatureDiscriminator(nn.Module):
     def _apply(self, function, recurse: bool = True):
         self._eyes[0]._apply(function, recurse)  # the eyes come along to another device
         return super()._apply(function, recurse)
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Multiply each batch norm of timm's EfficientNet, in eval mode, into the convolution before it, in place.
+
+    The network computes the same with fewer passes over its maps.
+    """
+    convolution = None
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            convolution = module
+        elif isinstance(module, nn.BatchNorm2d):
+            convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                convolution.weight, convolution.bias, module.running_mean, module.running_var, module.eps,
+                module.weight, module.bias,
+            )  # fmt: skip
+            network.set_submodule(name, module.act)
+    return network
 
 
 def head(channels: int, width: int, strides: tuple[int, int]) -> nn.Sequential:
