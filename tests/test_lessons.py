@@ -6,6 +6,7 @@ That they run is tested by nbval, in the same pytest run (see the Makefile).
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ import torch
 from accelerate import Accelerator
 
 from colorize_lib import color, losses, models, training
+
+sys.path.insert(0, str(Path(__file__).parent))
+import spread
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 NOTEBOOKS = sorted(LESSONS.rglob("*.ipynb"))
@@ -71,6 +75,19 @@ def test_no_cell_is_skipped(notebook):
 def test_it_checks_itself(notebook):
     checks = sum(text(cell).count("assert ") for cell in cells(notebook, "code"))
     assert checks >= 5
+
+
+@pytest.mark.parametrize("lesson", spread.LESSONS, ids=lambda path: path.stem)
+def test_asserts_held_with_every_seed(lesson):
+    """spread.md has every comparison of the lesson, as it stands now, and each held whenever it was measured."""
+    part = spread.TABLE.read_text(encoding="utf-8").split(f"## {lesson.stem}\n")[1].split("\n## ")[0]
+    held = re.findall(r"^\| `(.+)` \| (\d+) of (\d+) \|", part, re.MULTILINE)
+    assert held and all(times == seeds and int(seeds) >= 3 for _, times, seeds in held)
+    fixed = re.findall(r"`([^`]+)`", part.split("The same with every seed: ")[1])
+    trees = [ast.parse(text(cell)) for cell in cells(lesson, "code")]
+    asserts = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    now = {ast.unparse(found) for node in asserts for found in spread.comparisons(node.test)}
+    assert now == {*fixed, *(name for name, _, _ in held)}
 
 
 def test_size(notebook):
