@@ -4,8 +4,9 @@
     make bench BENCH_OPTIONS=--quick        all but the course, smaller: under five minutes
     make bench BENCH_OPTIONS="loading cost" some parts
 
-The two take turns, round by round, so that a busy moment hits both.  A value is
-the median of its rounds, with the lowest and the highest in brackets.  Results go
+In `loading`, `training` and `inference` the two take turns, round by round, so that a
+busy moment hits both; a value is then the median of its rounds, with the lowest and
+the highest in brackets.  The other parts are single runs.  Results go
 to build/bench/: results.json after each part, results.md and results.svg at the
 end.  A part that is run again replaces its rows there; with another machine or
 other photos, choose another --out.
@@ -24,6 +25,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
@@ -45,7 +47,7 @@ from colorize_lib import (
     sample_photos,
     save_photo,
 )  # fmt: skip
-from colorize_lib.data import PhotoDataset, default_device, lab_batch
+from colorize_lib.data import PhotoDataset, default_device, lab_batch, one_torch_thread
 from colorize_lib.metrics import evaluate, measure_generator
 from colorize_lib.models import DynamicUnetGenerator, FeatureDiscriminator, PatchDiscriminator
 from colorize_lib.photos import resize_photo, write_whole
@@ -91,10 +93,11 @@ def row(
 
 
 def seconds(function: Callable[[], object], device: torch.device) -> float:
+    wait = getattr(torch, device.type).synchronize if device.type != "cpu" else lambda: None
+    wait()
     started = time.perf_counter()
     function()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    wait()
     return time.perf_counter() - started
 
 
@@ -109,7 +112,7 @@ def run_measured(command: list[str]) -> tuple[float, float]:
         "print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     told = subprocess.run(
-        [sys.executable, "-c", between, *command], capture_output=True, text=True, check=True
+        [sys.executable, "-c", between, *command], stdout=subprocess.PIPE, text=True, check=True
     )
     took, peak = map(float, told.stdout.split())
     return took, peak * (1 if sys.platform == "darwin" else 1024) / 1e9
@@ -128,28 +131,31 @@ def loading(options: argparse.Namespace) -> Rows:
     def epoch(batches) -> float:
         return count / seconds(lambda: exhaust(batches), options.device)
 
+    def from_files(kept: list) -> None:
+        kept.append(make_dataloaders(photos, size=SIZE, batch_size=BATCH, device=options.device).train)
+        exhaust(kept[0])
+
     first, later = {"recipe": [], "ours": []}, {"recipe": [], "ours": []}
     for _ in range(1 if options.quick else 3):
         theirs = recipe.recipe_loader(photos)
         first["recipe"].append(epoch(theirs))
         later["recipe"].append(epoch(theirs))
-        started = time.perf_counter()
-        ours = make_dataloaders(photos, size=SIZE, batch_size=BATCH, device=options.device).train
-        exhaust(ours)
-        first["ours"].append(count / (time.perf_counter() - started))
-        ours.loader.sampler.set_epoch(1)
-        later["ours"].append(epoch(ours))
+        ours = []
+        first["ours"].append(count / seconds(partial(from_files, ours), options.device))
+        ours[0].loader.sampler.set_epoch(1)
+        later["ours"].append(epoch(ours[0]))
     for name, times, target in (("first epoch", first, 4), ("later epochs", later, 10)):
         yield row(f"photos to Lab batches at {SIZE}², {name}", "photos/s",
                   summary(times["ours"]), summary(times["recipe"]), target)  # fmt: skip
-    theirs, ours = loading_profile(photos[:64], options.device)
+    with one_torch_thread():
+        theirs, ours = loading_profile(photos[:64], options.device)
     told = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
-    yield row("  a photo's way, step by step", "ms", summary([sum(ours.values())]), summary([sum(theirs.values())]),
-              note="recipe, one process: {}; ours: {}".format(*told))  # fmt: skip
+    yield row("  a photo's way in one thread", "ms", summary([sum(ours.values())]), summary([sum(theirs.values())]),
+              note="recipe: {}; ours: {}".format(*told))  # fmt: skip
 
 
 def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dict]:
-    """Milliseconds a photo for each step: the recipe's, which recur in every epoch, and ours."""
+    """Milliseconds a photo for each step: the recipe's, which recur in every epoch, and ours, of which two do."""
 
     def each(work: Callable[[], object]) -> float:
         return min(seconds(work, device) for _ in range(3)) / len(photos) * 1000
@@ -164,8 +170,11 @@ def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dic
     dataset = PhotoDataset(photos, SIZE, augment=True)
     crops = [dataset[1, i] for i in range(len(dataset))]
     batch = torch.stack(crops).to(device)
+    store = dataset.squares.shape[-1]
     ours = {
-        "decode and scale, once": each(lambda: PhotoDataset(photos, SIZE, augment=True)),
+        "decode and scale, once": each(
+            lambda: [resize_photo(open_photo(photo, min_side=store), store, store) for photo in photos]
+        ),
         "crop": each(lambda: [dataset[1, i] for i in range(len(dataset))]),
         "Lab": each(lambda: lab_batch(batch)),
     }
@@ -181,15 +190,14 @@ def training(options: argparse.Namespace) -> Rows:
     """Training steps at 256², 16 photos a batch."""
     dataset = PhotoDataset(options.train[:BATCH], SIZE)
     batch = lab_batch(torch.stack([dataset[i] for i in range(len(dataset))]).to(options.device))
-    warnings.filterwarnings("ignore", message=".*RANDOM weights")  # speed does not depend on them
     stages = {
         "L1 stage": (
-            lambda: (build_generator("chroma_unet"), None),
+            lambda: (build_generator("chroma_unet", pretrained=False), None),
             lambda: (DynamicUnetGenerator(pretrained=False), None),
             20,
         ),
         "adversarial stage": (
-            lambda: (build_generator("chroma_unet"), FeatureDiscriminator()),
+            lambda: (build_generator("chroma_unet", pretrained=False), FeatureDiscriminator()),
             lambda: (DynamicUnetGenerator(pretrained=False), PatchDiscriminator()),
             10,
         ),
@@ -223,7 +231,7 @@ def stepper(
 ) -> Callable[[], float]:
     """A function that makes a training step, and gives its photos per second."""
     device = batch["L"].device
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if "bf16" in setting else "no")
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")  # there is one for all settings
     networks = [network.to(device).train() for network in networks if network is not None]
     if "channels_last" in setting:
         networks = [network.to(memory_format=torch.channels_last) for network in networks]
@@ -234,8 +242,11 @@ def stepper(
     steps = 1 if quick else 10 if device.type == "cuda" else 2
 
     def step() -> float:
-        method.step(batch, accelerator)  # off the clock: the memory still lies as the other's steps left it
-        took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
+        with torch.autocast(device.type, torch.bfloat16, enabled="bf16" in setting):
+            method.step(
+                batch, accelerator
+            )  # off the clock: the memory still lies as the other's steps left it
+            took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
         return steps * len(batch["L"]) / took
 
     return step
@@ -352,7 +363,7 @@ def inference(options: argparse.Namespace) -> Rows:
 
 def cost(options: argparse.Namespace) -> Rows:
     """How time and memory of the command `colorize` grow, its start included."""
-    command = [sys.executable, "-m", "colorize_lib"]
+    command = [sys.executable, "-m", "colorize_lib", "--device", str(options.device)]
     photo = open_photo(options.valid[0])
     with TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -409,6 +420,15 @@ def machine(device: torch.device) -> dict:
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu,
             "system": f"{platform.system()} {platform.release()}", "python": platform.python_version(),
             "versions": {name: version(name) for name in packages}, "date": date.today().isoformat()}  # fmt: skip
+
+
+def commit() -> str | None:
+    """Which version was measured; None outside of a repository."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def tell(numbers: dict | None) -> str:
@@ -506,9 +526,12 @@ def main() -> None:
     if unknown:
         parser.error(f"no part is called {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
     chosen = options.parts or [name for name in PARTS if not (options.quick and name == "course")]
-    options.device = default_device(options.device)
-    options.train = find_photos(options.photos) if options.photos else sample_photos("train")
-    options.valid = find_photos(options.valid) if options.valid else sample_photos("val")
+    try:
+        options.device = default_device(options.device)
+        options.train = find_photos(options.photos) if options.photos else sample_photos("train")
+        options.valid = find_photos(options.valid) if options.valid else sample_photos("val")
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     warnings.filterwarnings("ignore", category=FutureWarning)
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -527,6 +550,7 @@ def main() -> None:
             print(f"  {line['what'].strip()}: {tell(line['ours'])} {line['unit']}"
                   + (f", the recipe {tell(line['recipe'])}: {factor}" if line["recipe"] else ""), flush=True)  # fmt: skip
         results["parts"][name] = lines
+        results.setdefault("commits", {})[name] = commit()
         results["parts"] = {part: results["parts"][part] for part in PARTS if part in results["parts"]}
         write_whole(file, json.dumps(results, indent=2, ensure_ascii=False).encode())
     write_whole(options.out / "results.md", (table(results) + "\n").encode())

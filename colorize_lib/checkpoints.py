@@ -114,6 +114,17 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     return model
 
 
+def load_generator(path: str | Path) -> nn.Module:
+    """`load_checkpoint` of what colours.
+
+    Raises:
+        CheckpointError: also for a discriminator.
+    """
+    if read_header(path)["config"]["name"] in DISCRIMINATORS:
+        raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
+    return load_checkpoint(path)
+
+
 def checksum(state: dict[str, Tensor]) -> str:
     """SHA-256 over the tensors: their names, types, shapes and bytes, in the order of their names."""
     digest = hashlib.sha256()

@@ -217,7 +217,7 @@ def train(options: argparse.Namespace) -> int:
     import torch
     from accelerate import PartialState
 
-    from .checkpoints import load_checkpoint
+    from .checkpoints import load_generator
     from .data import default_device, find_photos, make_dataloaders, split_photos
     from .models import FeatureDiscriminator, PatchDiscriminator, build_generator
     from .training import pretrain, train_adversarial
@@ -238,7 +238,7 @@ def train(options: argparse.Namespace) -> int:
 
     torch.manual_seed(options.seed)
     if options.start:
-        generator = load_checkpoint(options.start)
+        generator = load_generator(options.start)
     else:
         if options.encoder and options.generator != "chroma_unet":
             raise ValueError("--encoder goes with --generator chroma_unet")
@@ -290,7 +290,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
     parser.add_argument(
         "--frechet", choices=("efficientnet", "inception", "none"), default="efficientnet",
-        help="features of the Fréchet distance: EfficientNet-Lite0's, which are here; Inception's, those of published "
+        help="features of the Fréchet distance: EfficientNet-Lite0's, which come with the extra `lessons`; Inception's, those of published "
         "FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, metavar="NAME",
@@ -304,10 +304,10 @@ def evaluate_parser() -> argparse.ArgumentParser:
 def evaluate(options: argparse.Namespace) -> int:
     from torch.utils.data import DataLoader
 
-    from .checkpoints import load_checkpoint
+    from .checkpoints import load_generator
     from .colorizer import HUB_FILE, find_weights
     from .data import LabLoader, PhotoDataset, default_device, find_photos
-    from .metrics import Frechet, evaluate, format_table, table_csv, table_json, with_shares
+    from .metrics import BASELINES, Frechet, evaluate, format_table, table_csv, table_json, with_shares
     from .photos import write_whole
 
     files = (
@@ -322,8 +322,16 @@ def evaluate(options: argparse.Namespace) -> int:
         path = find_weights(given)
         # A bundled name, the run's folder, or the file's own name; where that is taken, all that was given.
         name = path.stem if path.name != HUB_FILE else Path(given.removesuffix(HUB_FILE)).name or "model"
-        generators[given if name in generators else name] = load_checkpoint(path).to(device)
+        if name in (*BASELINES, *generators):
+            name = given
+        if name in (*BASELINES, *generators):
+            raise ValueError(
+                f"two rows of the table would be called '{name}': give the weights by another path"
+            )
+        generators[name] = load_generator(path).to(device)
     dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
+    if len(dataset) == 1 and options.frechet != "none":
+        raise ValueError(f"{options.folder} has one photo, and a Fréchet distance needs two: --frechet none")
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
     frechet = None if options.frechet == "none" else Frechet(device, options.frechet)
     table = evaluate(generators, batches, frechet=frechet, complete=True, progress=True)

@@ -13,7 +13,6 @@ autocast region, and every gradient is finite, black included.
 """
 
 from collections.abc import Callable
-from functools import wraps
 
 import torch
 from torch import Tensor
@@ -41,19 +40,6 @@ AB_SCALE = 110.0  # ab = (a*, b*) / 110
 _OUT_OF_GAMUT = 1e-4  # in linear RGB: L* moves by less than 0.1, even in the shadows
 
 
-def _photo_by_photo(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """On a CPU, convert one photo at a time: its planes stay in the cache, which is some times as fast."""
-
-    @wraps(convert)
-    def converted(images: Tensor) -> Tensor:
-        if images.device.type == "cpu" and images.ndim == 4 and len(images) > 1 and not images.requires_grad:
-            return torch.cat([convert(image) for image in images.split(1)])
-        return convert(images)
-
-    return converted
-
-
-@_photo_by_photo
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB to CIE L*a*b*.
 
@@ -68,12 +54,14 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
         TypeError: if `rgb` is of another integer type.
     """
     _check(rgb, "rgb")
-    with torch.autocast(rgb.device.type, enabled=False):
+
+    def convert(rgb: Tensor) -> Tensor:
         xyz = _mix(_RGB_TO_XYZ, _linear_from_srgb(rgb))
         return _mix(_F_TO_LAB, _cube_root(xyz)) - _column(_LAB_OFFSET, xyz)
 
+    return _photo_by_photo(convert, rgb)
 
-@_photo_by_photo
+
 def rgb_to_L(rgb: Tensor) -> Tensor:
     """What a generator is given of sRGB: the first of `split_lab(rgb_to_lab(rgb))`, in less time.
 
@@ -82,14 +70,19 @@ def rgb_to_L(rgb: Tensor) -> Tensor:
 
     Returns:
         L: (B, 1, H, W), L* / 50 - 1, in [-1, 1].
+
+    Raises:
+        As `rgb_to_lab`.
     """
     _check(rgb, "rgb")
-    with torch.autocast(rgb.device.type, enabled=False):
+
+    def convert(rgb: Tensor) -> Tensor:
         fy = _cube_root(_mix(_RGB_TO_XYZ[1:2], _linear_from_srgb(rgb)))
         return (116 * fy - 16) / L_SCALE - 1
 
+    return _photo_by_photo(convert, rgb)
 
-@_photo_by_photo
+
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Convert CIE L*a*b* to sRGB.
 
@@ -107,8 +100,15 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         ValueError: if `lab` is not (B, 3, H, W).
     """
     _check(lab, "lab")
-    with torch.autocast(lab.device.type, enabled=False):
-        return _srgb_from_linear(_linear_from_lab(lab)).clamp(0, 1)
+    return _photo_by_photo(lambda lab: _srgb_from_linear(_linear_from_lab(lab)).clamp(0, 1), lab)
+
+
+def _photo_by_photo(convert: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Convert, outside of autocast; on a CPU one photo at a time: its planes stay in the cache, which is faster."""
+    with torch.autocast(images.device.type, enabled=False):
+        if images.device.type == "cpu" and len(images) > 1 and not images.requires_grad:
+            return torch.cat([convert(image) for image in images.split(1)])
+        return convert(images)
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,10 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .checkpoints import CheckpointError, load_checkpoint, read_header
+from .checkpoints import CheckpointError, load_generator, read_header
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .data import default_device
-from .models import DISCRIMINATORS
 from .photos import PhotoError, open_photo, to_srgb
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -26,7 +25,7 @@ BUNDLED = ("adversarial", "l1")  # the best first
 HUB_FILE = "generator.safetensors"
 RESOLUTION = 256  # of weights that do not say what they were trained on
 SMALLEST = 64  # where a machine without memory for this has none for anything
-BAND = 1 << 17  # pixels converted at a time, so that memory stays flat however large the photo
+BAND = 1 << 17  # pixels converted at a time, so that what is between input and output stays small
 
 Photo = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -77,11 +76,7 @@ class Colorizer:
             CheckpointError: if there are no such weights, or they cannot be used.
         """
         path = find_weights(weights)
-        generator = load_checkpoint(path)
-        if generator.config["name"] in DISCRIMINATORS:
-            raise CheckpointError(
-                f"{path} holds a discriminator, not a generator: it judges, it cannot colour"
-            )
+        generator = load_generator(path)
         return cls(generator, resolution or read_header(path)["resolution"] or RESOLUTION, device)
 
     def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Any:
@@ -199,7 +194,7 @@ class Colorizer:
             scaled = down[band, near].to(planes) @ planes[..., near, :]
             ab, slope, blurred = scaled.split([2, 2, 1], dim=1)
             lab = merge_lab(L[..., band, :], ab + slope * (L[..., band, :] - blurred))
-            out[..., band, :] = _as_type(lab_to_rgb(fit_to_gamut(lab)), out.dtype).to(out.device)
+            _put(lab_to_rgb(fit_to_gamut(lab)), out[..., band, :])
 
     def _colour_tensor(self, rgb: Tensor, saturation: float, resolution: int | None) -> Tensor:
         if rgb.ndim not in (3, 4) or rgb.shape[-3] not in (1, 3) or not rgb.numel() or not _known(rgb.dtype):
@@ -331,10 +326,14 @@ def _known(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point or dtype in (torch.uint8, torch.uint16)
 
 
-def _as_type(rgb: Tensor, dtype: torch.dtype) -> Tensor:
-    if dtype.is_floating_point:
-        return rgb.to(dtype)
-    return (rgb * torch.iinfo(dtype).max).round().int().to(dtype)
+def _put(rgb: Tensor, out: Tensor) -> None:
+    """Write floats in [0, 1] to `out`, in its type and on its device."""
+    if out.dtype == torch.uint8:
+        out.copy_((rgb * 255).round().byte())
+    elif out.dtype == torch.uint16:  # which not every device has
+        out.copy_((rgb.to(out.device) * 65535).round().int().to(torch.uint16))
+    else:
+        out.copy_(rgb.to(out.device))
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

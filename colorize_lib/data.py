@@ -390,7 +390,7 @@ def make_dataloaders(
 
 def lab_batch(rgb: Tensor) -> Batch:
     """RGB (B, 3, H, W), uint8 or in [0, 1] → {"L": (B, 1, H, W), "ab": (B, 2, H, W)}."""
-    # On a CPU photo by photo, as in rgb_to_lab: what is in the cache is scaled there, too.
+    # On a CPU photo by photo, as in rgb_to_lab, so that it is scaled while it is in the cache.
     parts = rgb.split(1 if rgb.device.type == "cpu" else len(rgb))
     L, ab = (torch.cat(part) for part in zip(*(split_lab(rgb_to_lab(part)) for part in parts), strict=True))
     return {"L": L, "ab": ab}

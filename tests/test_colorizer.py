@@ -106,7 +106,7 @@ def test_from_pretrained(tmp_path, vivid, photo):
     for resolution, option in ((192, None), (192, 64)):
         save_checkpoint(path, vivid, resolution=resolution)
         colorizer = Colorizer.from_pretrained(tmp_path, resolution=option, device="cpu")  # the run's folder
-        assert colorizer.resolution == option or resolution
+        assert colorizer.resolution == (option or resolution)
     with pytest.raises(CheckpointError, match="does not exist"):
         Colorizer.from_pretrained("nonsense")
     save_checkpoint(path, PatchDiscriminator(filters=8))

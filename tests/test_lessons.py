@@ -6,17 +6,14 @@ That they run is tested by nbval, in the same pytest run (see the Makefile).
 import ast
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
+import spread
 import torch
 from accelerate import Accelerator
 
 from colorize_lib import color, losses, models, training
-
-sys.path.insert(0, str(Path(__file__).parent))
-import spread
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 NOTEBOOKS = sorted(LESSONS.rglob("*.ipynb"))

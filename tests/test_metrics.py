@@ -199,10 +199,11 @@ def test_inception_features_come_from_a_file_or_say_how_to_get_them(tmp_path, mo
 
 
 def test_the_complete_table(valid_photos):
-    batches = list(make_dataloaders(valid_photos, valid_photos, size=64, batch_size=8, device="cpu").valid)
+    """On whatever device is here: not every one has float64."""
+    batches = list(make_dataloaders(valid_photos, valid_photos, size=64, batch_size=8).valid)
     table = with_shares(evaluate(None, batches, complete=True))
     grey, true = table["grey"], table["true"]
-    assert true["auc"] == true["auc_balanced"] == true["ssim"] == 100 or true["ssim"] == pytest.approx(1)
+    assert true["auc"] == true["auc_balanced"] == pytest.approx(100) and true["ssim"] == pytest.approx(1)
     assert true["delta_e"] == true["delta_cf"] == true["delta_cf_each"] == 0
     assert grey["auc_balanced"] < grey["auc"] < 100 and grey["ssim"] > 0.8 and grey["delta_e"] > 5
     assert grey["delta_cf"] == pytest.approx(true["colourfulness_abs"], abs=0.1)

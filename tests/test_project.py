@@ -46,6 +46,12 @@ def test_modules_import_only_from_modules_above_them(root):
         }
         later = {other for other in used if ORDER.index(other) >= ORDER.index(name)}
         assert not later, f"{name} imports {later}"
+    for path in (package / "models").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        used = {
+            node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 2
+        }
+        assert used <= set(ORDER[: ORDER.index("models")]), path
 
 
 def test_only_color_knows_the_constants(root):

@@ -7,7 +7,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..color import lab_to_rgb, merge_lab
-from .chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
+from .chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights, lay_out
 
 CHANNELS = (24, 40, 112, 320)  # of EfficientNet-Lite0's maps at a 4th, an 8th, a 16th and a 32nd of the side
 
@@ -45,7 +45,7 @@ class FeatureDiscriminator(nn.Module):
             head(channels, width, strides)
             for channels, strides in zip(CHANNELS, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
         )
-        self.to(memory_format=torch.channels_last)
+        lay_out(self)
 
     def forward(self, lab: Tensor) -> Tensor:
         rgb = lab_to_rgb(merge_lab(lab[:, :1], lab[:, 1:]))
