@@ -1,4 +1,4 @@
-"""The widgets in a real browser, through JupyterLab: what only a browser can get wrong.
+"""Lesson 00 and the blind test of lesson 08 in a real browser, through JupyterLab: what only a browser can get wrong.
 
 Needs Chromium or Chrome on this machine (Debian: apt install chromium); the test is skipped without.
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +22,10 @@ from colorize_lib.display import blind_test_score
 from colorize_lib.photos import open_photo
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CELLS = """\
+LESSON = Path(__file__).resolve().parents[1] / "lessons/00_start_here.ipynb"
+BLIND_TEST = """\
 from pathlib import Path
-from colorize_lib import Colorizer, open_photo
-from colorize_lib.display import blind_test, colour_uploads
-colorizer = Colorizer.from_pretrained(device="cpu")
-colour_uploads(colorizer)
-%%
+from colorize_lib.display import blind_test
 photo = open_photo("photo.jpg")
 blind_test({"one": (photo, colorizer(photo))}, Path("blind_test.csv"))
 """
@@ -70,10 +68,11 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
 
     Image.fromarray(photo[:300, :400]).convert("L").save(tmp_path / "grey & old.png")
     Image.fromarray(photo[:300, :400]).save(tmp_path / "photo.jpg")
-    cells = [{"cell_type": "code", "execution_count": None, "id": f"cell{i}", "metadata": {}, "outputs": [],
-              "source": source} for i, source in enumerate(CELLS.split("%%\n"))]  # fmt: skip
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    notebook = json.loads(LESSON.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell |= {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+    cell = {"cell_type": "code", "execution_count": None, "id": "blind", "metadata": {}, "outputs": []}
+    notebook["cells"].append(cell | {"source": BLIND_TEST})
     (tmp_path / "widgets.ipynb").write_text(json.dumps(notebook))
 
     with sync_playwright() as playwright:
@@ -107,7 +106,7 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
 
         before_after = page.locator('input[type=range][aria-label*="grey & old"]')
         before_after.fill("20")
-        assert "20%" in page.locator("img.after").get_attribute("style")
+        assert "20%" in page.locator('img.after[alt*="grey & old"]').get_attribute("style")
         page.screenshot(path=tmp_path / "upload.png")
 
         page.get_by_role("button", name="the left one is the photo").click()
