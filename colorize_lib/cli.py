@@ -290,8 +290,8 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
     parser.add_argument(
         "--frechet", choices=("efficientnet", "inception", "none"), default="efficientnet",
-        help="features of the Fréchet distance: EfficientNet-Lite0's, which come with the extra `lessons`; Inception's, those of published "
-        "FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
+        help="features of the Fréchet distance: EfficientNet-Lite0's, which come with the extra `lessons`; Inception's, "
+        "those of published FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, metavar="NAME",
                         help="write the table to NAME.json and NAME.csv, too")  # fmt: skip
