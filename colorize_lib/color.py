@@ -145,7 +145,7 @@ def merge_lab(L: Tensor, ab: Tensor) -> Tensor:
     return torch.cat([(_real(L) + 1) * L_SCALE, _real(ab) * AB_SCALE], dim=1)
 
 
-def fit_to_gamut(lab: Tensor, steps: int = 12) -> Tensor:
+def fit_to_gamut(lab: Tensor, steps: int = 15) -> Tensor:
     """Bring colours into the sRGB gamut by taking away chroma, never lightness.
 
     A colour that sRGB cannot show moves straight towards the grey of its own
@@ -155,7 +155,7 @@ def fit_to_gamut(lab: Tensor, steps: int = 12) -> Tensor:
 
     Args:
         lab: (B, 3, H, W): L* in [0, 100], a*, b*.
-        steps: bisection steps; 12 place the edge to 1/4096 of the chroma.
+        steps: bisection steps; 15 place the edge to 1/32768 of the chroma, so that a rounding shows in no 8-bit picture.
 
     Returns:
         (B, 3, H, W) with the same L*.
