@@ -20,6 +20,8 @@ Colour black-and-white photos.
 'colorize train --help' and 'colorize evaluate --help' say more.
 """
 
+QUERIES = 24  # colour queries of a new chroma_unet
+
 # What each generator is trained with unless the options say otherwise.  `unet` and
 # `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
 RECIPES = {
@@ -163,6 +165,12 @@ def train_parser() -> argparse.ArgumentParser:
         help="chroma_unet's encoder: a convolutional one of timm's (default: EfficientNet-Lite0)",
     )
 
+    parser.add_argument(
+        "--queries", type=int, metavar="N",
+        help="chroma_unet's colour queries: how many a new generator has, or how many are added to weights that have "
+        "none (default: 24 for a new one; --from: as the weights are)",
+    )  # fmt: skip
+
     budget = parser.add_argument_group("budget: whichever ends first (default: 20 epochs)")
     budget.add_argument("--epochs", type=float, metavar="N")
     budget.add_argument("--minutes", type=float, metavar="N")
@@ -239,12 +247,15 @@ def train(options: argparse.Namespace) -> int:
     torch.manual_seed(options.seed)
     if options.start:
         generator = load_generator(options.start)
+        if options.queries and generator.config.get("queries", 0) != options.queries:
+            add_queries(generator, options.queries)
     else:
-        if options.encoder and options.generator != "chroma_unet":
-            raise ValueError("--encoder goes with --generator chroma_unet")
-        generator = build_generator(
-            options.generator, **({"encoder": options.encoder} if options.encoder else {})
-        )
+        chroma_options = {"encoder": options.encoder, "queries": options.queries}
+        given = {name: value for name, value in chroma_options.items() if value is not None}
+        if given and options.generator != "chroma_unet":
+            raise ValueError("--encoder and --queries go with --generator chroma_unet")
+        defaults = {"queries": QUERIES} if options.generator == "chroma_unet" else {}
+        generator = build_generator(options.generator, **defaults | given)
     recipe = dict(RECIPES[generator.config["name"], options.stage])
     names = ("lr", "encoder_lr", "schedule")
     names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "gan_mode")
@@ -276,6 +287,12 @@ def train(options: argparse.Namespace) -> int:
         return 1 if skipped else 0
     print(f"weights: {options.out / 'generator.safetensors'}")
     return _report(sum(map(len, datasets)), skipped, "used")
+
+
+def add_queries(generator, count: int) -> None:
+    if not hasattr(generator, "add_queries"):
+        raise ValueError(f"--queries goes with chroma_unet: these weights are a {generator.config['name']}'s")
+    generator.add_queries(count)
 
 
 def evaluate_parser() -> argparse.ArgumentParser:
