@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 from tqdm.auto import tqdm
 
 from .checkpoints import save_checkpoint
@@ -55,6 +57,7 @@ class L1Pretraining:
         weight_decay: float = 0.0,
     ):
         self.networks = {"generator": generator}
+        self.renew_norms = False
         groups = parameter_groups(generator, lr, encoder_lr)
         self.optimizers = {"generator": torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)}
 
@@ -79,6 +82,10 @@ class AdversarialTraining:
         discriminator: (L, ab) → patch logits.
         lambda_l1: λ; 100 in the paper.
         gan_mode, real_label: see `GANLoss`.
+        hold_norms: use and keep the running means that the generator's batch norms came
+            with, as evaluation does.  So the discriminator sees what the generator will
+            paint.  It is for a pretrained generator: one that starts from scratch needs the
+            statistics of its batches, and `fit` takes its running means anew at the end.
         lr, discriminator_lr, betas: of Adam; 2e-4 and (0.5, 0.999) in the paper.
         encoder_lr: another one for `generator.encoder`, if it has one.
     """
@@ -91,6 +98,7 @@ class AdversarialTraining:
         lambda_l1: float = 100.0,
         gan_mode: str = "vanilla",
         real_label: float = 1.0,
+        hold_norms: bool = False,
         lr: float = 2e-4,
         discriminator_lr: float | None = None,
         encoder_lr: float | None = None,
@@ -105,10 +113,14 @@ class AdversarialTraining:
         }
         self.gan_loss = GANLoss(gan_mode, real_label)
         self.lambda_l1 = lambda_l1
+        self.held_norms = batch_norms(generator) if hold_norms else []
+        self.renew_norms = not hold_norms
 
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         L, ab = batch["L"], batch["ab"]
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        for norm in self.held_norms:
+            norm.eval()
         with accelerator.autocast():
             fake = generator(L)
 
@@ -178,6 +190,7 @@ def train_adversarial(
     lambda_l1: float = 100.0,
     gan_mode: str = "vanilla",
     real_label: float = 1.0,
+    hold_norms: bool = False,
     lr: float = 2e-4,
     discriminator_lr: float | None = None,
     encoder_lr: float | None = None,
@@ -190,7 +203,8 @@ def train_adversarial(
         generator: L → ab, best pretrained.
         discriminator: (B, 3, H, W) → logits; None for a new `PatchDiscriminator`.
         dataloaders, epochs, run: as for `pretrain`.
-        lambda_l1, gan_mode, real_label, lr, discriminator_lr, encoder_lr, betas: see `AdversarialTraining`.
+        lambda_l1, gan_mode, real_label, hold_norms, lr, discriminator_lr, encoder_lr, betas: see
+            `AdversarialTraining`.
 
     Returns:
         The history: a row (dict) per epoch.
@@ -202,6 +216,7 @@ def train_adversarial(
         lambda_l1=lambda_l1,
         gan_mode=gan_mode,
         real_label=real_label,
+        hold_norms=hold_norms,
         lr=lr,
         discriminator_lr=discriminator_lr,
         encoder_lr=encoder_lr,
@@ -218,6 +233,25 @@ def parameter_groups(generator: nn.Module, lr: float, encoder_lr: float | None) 
     inside = {id(p) for p in encoder.parameters()}
     rest = [p for p in generator.parameters() if id(p) not in inside]
     return [{"params": rest, "lr": lr}, {"params": list(encoder.parameters()), "lr": encoder_lr}]
+
+
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def renew_norms(generator: nn.Module, batches: LabLoader, count: int = 50) -> None:
+    """Take the running means of a generator's batch norms anew, for its present weights.
+
+    While a network trains, its batch norms use the statistics of each batch; when it is
+    used, their running means.  These lag behind the weights: after an adversarial stage
+    the difference may tint every photo.
+
+    Args:
+        generator: L → ab; its mode is kept.
+        batches: training photos.
+        count: number of batches.
+    """
+    update_bn((batch["L"] for batch in islice(batches, count)), generator)
 
 
 def one_cycle(progress: float, warmup: float = 0.25) -> float:
@@ -296,6 +330,9 @@ def fit(
     the same), and `state/`, from which a run that was stopped or killed goes on.
     On the CPU, a run of so many epochs that was killed and went on ends with the
     same weights, to the bit, as one that was not.
+
+    After adversarial training on batch statistics, the running means of the
+    generator's batch norms are taken anew (see `renew_norms`).
 
     Args:
         method: `L1Pretraining` or `AdversarialTraining`.
@@ -393,6 +430,8 @@ def fit(
             bar.update()
             bar.set_postfix({name: f"{mean:.4f}" for name, mean in run.means().items()})
 
+            if used() >= 1 and method.renew_norms:
+                renew_norms(accelerator.unwrap_model(method.networks["generator"]), dataloaders.train)
             if run.batch == len(train) or used() >= 1:
                 record()
                 run.seconds += tick()

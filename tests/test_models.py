@@ -186,3 +186,57 @@ def test_the_feature_discriminators_eyes_stay_as_they_are(photo):
     assert (
         next(discriminator.to(torch.float64)._eyes[0].parameters()).dtype == torch.float64
     )  # they move along
+
+
+@pytest.fixture(scope="module")
+def queried():
+    torch.manual_seed(0)
+    return build_generator("chroma_unet", pretrained=False, queries=24).eval()
+
+
+def test_colour_queries_cost_a_tenth_of_the_parameters(queried):
+    assert count(queried) == 4_312_722
+    assert count(queried.queries) == 373_920
+
+
+@torch.inference_mode()
+def test_added_queries_change_nothing_until_they_are_trained():
+    generator = build_generator("chroma_unet", pretrained=False).eval()
+    torch.nn.init.normal_(generator.head.weight)  # as if trained: the last layer starts at zero
+    L = torch.rand(2, 1, 70, 90) * 2 - 1
+    before = generator(L)
+    generator.add_queries(24)
+    assert torch.equal(generator(L), before)
+
+
+def test_a_generator_with_queries_gets_no_others(queried):
+    with pytest.raises(ValueError, match="has 24 colour queries already"):
+        queried.add_queries(12)
+
+
+def test_a_query_sees_the_whole_photo(queried):
+    """The map at one corner depends on the coarsest map's opposite corner, 15 places away."""
+    maps = [
+        torch.rand(1, width, side, side, requires_grad=True)
+        for width, side in zip((128, 96, 64), (16, 32, 64), strict=True)
+    ]
+    queried.queries(maps)[0, :, 0, 0].sum().backward()
+    assert maps[0].grad[0, :, -1, -1].abs().max() > 0
+
+
+def test_depthwise_convolutions_stay_in_float32_on_a_cpu(queried):
+    kinds = {True: set(), False: set()}
+
+    def note(module, _, output):
+        kinds[module.groups > 1].add(output.dtype)
+
+    hooks = [
+        module.register_forward_hook(note)
+        for module in queried.encoder.modules()
+        if isinstance(module, torch.nn.Conv2d)
+    ]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        queried(torch.rand(1, 1, 64, 64))
+    for hook in hooks:
+        hook.remove()
+    assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
