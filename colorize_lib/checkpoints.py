@@ -79,7 +79,10 @@ def read_header(path: str | Path) -> dict:
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
-    return {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
+    about = {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
+    if about["config"].get("name") == "feature_discriminator":
+        about["config"].setdefault("eyes", "tf_efficientnet_lite0")  # a former file does not name them
+    return about
 
 
 def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Module:

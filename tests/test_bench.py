@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from colorize_lib.data import lab_batch
-from colorize_lib.models.chroma_unet import efficientnet_lite0_weights
+from colorize_lib.models.imagenet import imagenet_weights
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,8 @@ def test_the_recipes_offline_encoder_has_imagenets_weights(bench):
     generator = bench.recipe.dynamic_unet_on_efficientnet().eval()
     with torch.no_grad():
         assert generator(torch.randn(1, 1, 256, 256)).shape == (1, 2, 256, 256)
-    known = {
-        tensor.double().sum().item() for tensor in efficientnet_lite0_weights().values() if tensor.ndim == 4
-    }
+    weights = imagenet_weights("tf_efficientnet_lite0").values()
+    known = {tensor.double().sum().item() for tensor in weights if tensor.ndim == 4}
     found = {p.double().sum().item() for p in generator.layers[0].parameters() if p.ndim == 4}
     assert len(found & known) >= 47 and len(found - known) == 1  # the first layer's filters are summed
 

@@ -42,6 +42,17 @@ def test_every_network_comes_back(tmp_path, name):
     assert read_header(path)["made_by"] == {"epochs": 3}
 
 
+def test_a_former_discriminator_keeps_its_eyes(tmp_path):
+    """Its header does not name them: all of them looked through EfficientNet-Lite0."""
+    former = FeatureDiscriminator(width=8, eyes="tf_efficientnet_lite0")
+    del former.config["eyes"]
+    path = save_checkpoint(tmp_path / "weights.safetensors", former)
+    again, x = load_checkpoint(path), torch.rand(1, 3, 64, 64)
+    assert again.config["eyes"] == "tf_efficientnet_lite0"
+    assert torch.equal(again(x), former.eval()(x))
+    refuse(path, "not for feature_discriminator", FeatureDiscriminator(width=8))
+
+
 def test_float16_weights_come_back_as_float32(tmp_path, generator):
     path = save_checkpoint(tmp_path / "half.safetensors", generator, dtype=torch.float16)
     again = load_checkpoint(path)

@@ -153,6 +153,7 @@ def test_frechet_distance_against_scipy(valid_photos):
     """The same distance computed from the features with scipy's matrix square root."""
     batches = list(make_dataloaders(valid_photos, valid_photos, size=96, batch_size=8, device="cpu").valid)
     frechet = Frechet()
+    assert frechet.features == frechet._fid.inception.network.pretrained_cfg["architecture"]
     true = torch.cat([show(batch["L"], batch["ab"]) for batch in batches])
     pale = torch.cat([show(batch["L"], batch["ab"] * 0.5) for batch in batches])
     frechet.see(true, real=True)

