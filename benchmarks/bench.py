@@ -132,7 +132,8 @@ def loading(options: argparse.Namespace) -> Rows:
         return count / seconds(lambda: exhaust(batches), options.device)
 
     def from_files(kept: list) -> None:
-        kept.append(make_dataloaders(photos, size=SIZE, batch_size=BATCH, device=options.device).train)
+        loaders = make_dataloaders(photos, size=SIZE, batch_size=BATCH, device=options.device, keep_grey=True)
+        kept.append(loaders.train)
         exhaust(kept[0])
 
     first, later = {"recipe": [], "ours": []}, {"recipe": [], "ours": []}
@@ -256,7 +257,7 @@ def quality(options: argparse.Namespace) -> Rows:
     """Minutes of training until the ab error on unseen photos is 10 % below grey's."""
     count = min(16 if options.quick else 128, len(options.valid))
     seen = random.Random(0).sample(options.valid, count)
-    valid = make_dataloaders(options.train[:1], seen, SIZE, 8, device=options.device).valid
+    valid = make_dataloaders(options.train[:1], seen, SIZE, 8, device=options.device, keep_grey=True).valid
     grey = evaluate(None, valid)["grey"]["ab_error"]
 
     def share(generator: nn.Module) -> float:

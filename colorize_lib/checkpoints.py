@@ -1,4 +1,4 @@
-"""Weights as safetensors, with what made them.  The only file that reads or writes weights.
+"""Weights as safetensors, with what made them, and where they are found.  The only file that reads or writes weights.
 
 A checkpoint carries, in its header, the name and the options of its network, so
 that it can be built again, the resolution that suits it, whatever the training
@@ -6,7 +6,9 @@ noted down, and a checksum of the weights.  No pickle is ever read.
 """
 
 import hashlib
+import inspect
 import json
+import re
 import textwrap
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .models import DISCRIMINATORS, GENERATORS, build_generator
+from .models import DISCRIMINATORS, GENERATORS
 from .photos import write_whole
 
 FORMAT = "colorize_lib/2"
+WEIGHTS = Path(__file__).parent / "weights"
+BUNDLED = ("adversarial", "l1")  # the best first
+HUB_FILE = "generator.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -96,7 +101,8 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
         The network, float32, on the device where it was (a new one: the CPU), in eval mode if new.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, or belongs to another network.
+        CheckpointError: if the file is missing or damaged, belongs to another network, or needs
+            a newer version of this library.
     """
     header = read_header(path)
     config = dict(header["config"])
@@ -104,7 +110,11 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
         raise CheckpointError(
             f"{path} holds weights for {_describe(config)}, not for {_describe(model.config)}"
         )
-    model = build(config).eval() if model is None else model
+    if model is None:
+        try:
+            model = build(config).eval()
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} needs a newer version of colorize_lib: {error}") from error
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if checksum(state) != header["sha256"]:
@@ -128,6 +138,51 @@ def load_generator(path: str | Path) -> nn.Module:
     return load_checkpoint(path)
 
 
+def find_weights(weights: str | Path = "best") -> Path:
+    """The path of weights.
+
+    Args:
+        weights: `l1` or `adversarial`, which come with the library, or `best`, the best
+            of those; a checkpoint's path; a run's folder; or the id of a Hugging Face
+            Hub repository, `owner/name`, from which `generator.safetensors` is downloaded.
+
+    Raises:
+        CheckpointError: if there are none.
+    """
+    if str(weights) in (*BUNDLED, "best"):
+        names = BUNDLED if weights == "best" else [weights]
+        found = [path for name in names if (path := WEIGHTS / f"{name}.safetensors").exists()]
+        if found:
+            return found[0]
+        raise CheckpointError(
+            f"no weights called '{weights}' come with this version: train some (colorize train), and pass their path"
+        )
+    path = Path(weights)
+    if path.is_dir():
+        return path / HUB_FILE
+    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w.-]+/[\w.-]+", str(weights)):
+        return fetch_from_hub(str(weights))
+    return path
+
+
+def fetch_from_hub(repository: str) -> Path:
+    """Download `generator.safetensors` of a Hugging Face Hub repository, or find it in its cache.
+
+    Raises:
+        CheckpointError: if it cannot be had.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE))
+    except Exception as error:  # of the hub, of the network, of the disk
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"'{repository}' is no file or folder here, and {HUB_FILE} could not be fetched from the Hugging Face "
+            f"Hub repository of that name ({reason}): check the path or the name, and the network"
+        ) from error
+
+
 def checksum(state: dict[str, Tensor]) -> str:
     """SHA-256 over the tensors: their names, types, shapes and bytes, in the order of their names."""
     digest = hashlib.sha256()
@@ -138,14 +193,20 @@ def checksum(state: dict[str, Tensor]) -> str:
 
 
 def build(config: dict) -> nn.Module:
-    """Build the network that a `config` describes, without looking for ImageNet weights."""
+    """Build the network that a `config` describes, without looking for ImageNet weights.
+
+    Raises:
+        CheckpointError: if this version does not know the network, or one of its options.
+    """
     options = dict(config)
     name = options.pop("name", None)
-    if name in DISCRIMINATORS:
-        return DISCRIMINATORS[name](**options)
-    if name not in GENERATORS:
-        raise CheckpointError(f"this version of colorize_lib knows no network called '{name}'")
-    return build_generator(name, **options)
+    networks = GENERATORS | DISCRIMINATORS
+    if name not in networks:
+        raise CheckpointError(f"this version knows no network called '{name}'")
+    known = inspect.signature(networks[name]).parameters
+    if unknown := [option for option in options if option not in known]:
+        raise CheckpointError(f"this version knows no option '{unknown[0]}' of {name}")
+    return networks[name](**options)
 
 
 def _describe(config: dict) -> str:

@@ -7,8 +7,12 @@ import sys
 import warnings
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from torch import nn
 
 DESCRIPTION = """\
 Colour black-and-white photos.
@@ -21,6 +25,11 @@ Colour black-and-white photos.
 """
 
 QUERIES = 24  # colour queries of a new chroma_unet
+
+WEIGHTS_HELP = (
+    "l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
+    "or a Hugging Face Hub id, OWNER/NAME"
+)
 
 # What each generator is trained with unless the options say otherwise.  `unet` and
 # `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
@@ -150,7 +159,7 @@ def train_parser() -> argparse.ArgumentParser:
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument("--from", dest="start", type=Path, metavar="FILE", help="start from these weights")
+    parser.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument(
         "--valid",
@@ -158,11 +167,15 @@ def train_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="validation photos (default: a fifth of the photos, chosen by name)",
     )
-    parser.add_argument("--generator", choices=("chroma_unet", "dynamic_unet", "unet"), default="chroma_unet")
+    parser.add_argument(
+        "--generator",
+        choices=("chroma_unet", "dynamic_unet", "unet"),
+        help="a new one to train, instead of --from (default: chroma_unet)",
+    )
     parser.add_argument(
         "--encoder",
         metavar="NAME",
-        help="chroma_unet's encoder: a convolutional one of timm's (default: tf_efficientnet_lite0; the discriminator "
+        help="a new chroma_unet's encoder: a convolutional one of timm's (default: tf_efficientnet_lite0; the discriminator "
         "looks through tf_efficientnet_lite1, the Fréchet distance through tf_efficientnet_lite2)",
     )
 
@@ -188,6 +201,11 @@ def train_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="smallest random crop, as a share of the photo (default: 0.4)",
     )
+    data.add_argument(
+        "--keep-grey", action="store_true",
+        help="train on near-grey photos, too; without this, photos to train on whose mean chroma is below 5 (in "
+        "CIE units) are left out and counted. Validation photos are all kept",
+    )  # fmt: skip
     data.add_argument(
         "--cache", default="memory", metavar="DIR", help="keep decoded photos here (default: in memory)"
     )
@@ -226,9 +244,8 @@ def train(options: argparse.Namespace) -> int:
     import torch
     from accelerate import PartialState
 
-    from .checkpoints import load_generator
     from .data import default_device, find_photos, make_dataloaders, split_photos
-    from .models import FeatureDiscriminator, PatchDiscriminator, build_generator
+    from .models import FeatureDiscriminator, PatchDiscriminator
     from .training import pretrain, train_adversarial
 
     if options.resume and not options.out.is_dir():
@@ -238,25 +255,16 @@ def train(options: argparse.Namespace) -> int:
         train_photos, valid_photos = find_photos(options.folder), find_photos(options.valid)
     else:
         train_photos, valid_photos = split_photos(find_photos(options.folder))
+    torch.manual_seed(options.seed)
+    generator = _first_generator(options)  # before the photos are decoded, which may take long
     loaders = make_dataloaders(
         train_photos, valid_photos,
         size=options.size or (128 if device == "cpu" else 256),
         batch_size=options.batch_size, scale=(options.min_scale, 1.0), cache=options.cache,
         seed=options.seed, num_workers=options.workers, device=device, progress=True,
+        keep_grey=options.keep_grey,
     )  # fmt: skip
 
-    torch.manual_seed(options.seed)
-    if options.start:
-        generator = load_generator(options.start)
-        if options.queries and generator.config.get("queries", 0) != options.queries:
-            add_queries(generator, options.queries)
-    else:
-        chroma_options = {"encoder": options.encoder, "queries": options.queries}
-        given = {name: value for name, value in chroma_options.items() if value is not None}
-        if given and options.generator != "chroma_unet":
-            raise ValueError("--encoder and --queries go with --generator chroma_unet")
-        defaults = {"queries": QUERIES} if options.generator == "chroma_unet" else {}
-        generator = build_generator(options.generator, **defaults | given)
     recipe = dict(RECIPES[generator.config["name"], options.stage])
     names = ("lr", "encoder_lr", "schedule")
     names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "gan_mode")
@@ -273,7 +281,7 @@ def train(options: argparse.Namespace) -> int:
         "mixed_precision": options.mixed_precision,
         "made_by": {"command": f"colorize {shlex.join(sys.argv[1:])}", "date": date.today().isoformat(),
                     "torch": torch.__version__, "device": device, "recipe": recipe,
-                    "photos": [len(dataset) for dataset in datasets]},
+                    "photos": [len(dataset) for dataset in datasets], "grey": len(loaders.train.dataset.grey)},
     }  # fmt: skip
     if options.stage == "l1":
         pretrain(generator, loaders, **recipe, **run)
@@ -287,13 +295,32 @@ def train(options: argparse.Namespace) -> int:
     if not PartialState().is_main_process:
         return 1 if skipped else 0
     print(f"weights: {options.out / 'generator.safetensors'}")
-    return _report(sum(map(len, datasets)), skipped, "used")
+    return _report(sum(map(len, datasets)), skipped, "used", grey=len(loaders.train.dataset.grey))
 
 
-def add_queries(generator, count: int) -> None:
-    if not hasattr(generator, "add_queries"):
-        raise ValueError(f"--queries goes with chroma_unet: these weights are a {generator.config['name']}'s")
-    generator.add_queries(count)
+def _first_generator(options: argparse.Namespace) -> "nn.Module":
+    """The generator that training starts from: that of --from, or a new one."""
+    from .checkpoints import find_weights, load_generator
+    from .models import build_generator
+
+    if options.start:
+        for name in ("generator", "encoder"):
+            if getattr(options, name):
+                raise ValueError(f"--from brings a generator of its own: leave out --{name}, or --from")
+        generator = load_generator(find_weights(options.start))
+        if options.queries and options.queries != generator.config.get("queries"):
+            if not hasattr(generator, "add_queries"):
+                raise ValueError(f"--queries goes with chroma_unet, not with {generator.config['name']}")
+            generator.add_queries(options.queries)
+        return generator
+    name = options.generator or "chroma_unet"
+    given = {"encoder": options.encoder, "queries": options.queries}
+    given = {name: value for name, value in given.items() if value is not None}
+    if name == "chroma_unet":
+        given = {"queries": QUERIES} | given
+    elif given:
+        raise ValueError("--encoder and --queries go with --generator chroma_unet")
+    return build_generator(name, **given)
 
 
 def evaluate_parser() -> argparse.ArgumentParser:
@@ -322,8 +349,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
 def evaluate(options: argparse.Namespace) -> int:
     from torch.utils.data import DataLoader
 
-    from .checkpoints import load_generator
-    from .colorizer import HUB_FILE, find_weights
+    from .checkpoints import HUB_FILE, find_weights, load_generator
     from .data import LabLoader, PhotoDataset, default_device, find_photos
     from .metrics import BASELINES, Frechet, evaluate, format_table, table_csv, table_json, with_shares
     from .photos import write_whole
@@ -368,8 +394,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _add_weights(parser: argparse.ArgumentParser, default: str | list[str] = "best", **options) -> None:
     parser.add_argument("--weights", default=default, metavar="NAME", **options,
-                        help="l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
-                        "or a Hugging Face Hub id, OWNER/NAME (default: the best that come with the library)")  # fmt: skip
+                        help=f"{WEIGHTS_HELP} (default: the best that come with the library)")  # fmt: skip
 
 
 def _add_device(parser) -> None:
@@ -383,12 +408,13 @@ def _writable(target: Path) -> Path:
     return target.with_suffix(".png") if target.suffix.lower() == ".gif" else target
 
 
-def _report(done: int, failures: list[str], verb: str, there: int = 0) -> int:
+def _report(done: int, failures: list[str], verb: str, there: int = 0, grey: int = 0) -> int:
     """Print the summary; returns the exit code."""
     for failure in failures:
         print(f"skipped: {failure}", file=sys.stderr)
     parts = [f"{done} {'photo' if done == 1 else 'photos'} {verb}"]
     parts += [f"{there} there already (--overwrite makes them anew)"] if there else []
+    parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []
     print(", ".join(parts))
     return 0 if not failures else 1 if done or there else 2

@@ -1,7 +1,6 @@
 """Weights + any photo → the same photo in colour, full size."""
 
 import math
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .checkpoints import CheckpointError, load_generator, read_header
+from .checkpoints import find_weights, load_generator, read_header
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .data import default_device
 from .photos import PhotoError, open_photo, to_srgb
 
-WEIGHTS = Path(__file__).parent / "weights"
-BUNDLED = ("adversarial", "l1")  # the best first
-HUB_FILE = "generator.safetensors"
 RESOLUTION = 256  # of weights that do not say what they were trained on
 SMALLEST = 64  # where a machine without memory for this has none for anything
 BAND = 1 << 17  # pixels converted at a time, so that what is between input and output stays small
@@ -275,51 +271,6 @@ def scaling_matrix(size: int, new_size: int) -> Tensor:
     """(new_size, size): the matrix that scales a row of pixels, bicubic and antialiased."""
     rows = torch.eye(size)[None, None]
     return F.interpolate(rows, (size, new_size), mode="bicubic", antialias=True, align_corners=False)[0, 0].T
-
-
-def find_weights(weights: str | Path = "best") -> Path:
-    """The path of weights.
-
-    Args:
-        weights: `l1` or `adversarial`, which come with the library, or `best`, the best
-            of those; a checkpoint's path; a run's folder; or the id of a Hugging Face
-            Hub repository, `owner/name`, from which `generator.safetensors` is downloaded.
-
-    Raises:
-        CheckpointError: if there are none.
-    """
-    if str(weights) in (*BUNDLED, "best"):
-        names = BUNDLED if weights == "best" else [weights]
-        found = [path for name in names if (path := WEIGHTS / f"{name}.safetensors").exists()]
-        if found:
-            return found[0]
-        raise CheckpointError(
-            f"no weights called '{weights}' come with this version: train some (colorize train), and pass their path"
-        )
-    path = Path(weights)
-    if path.is_dir():
-        return path / HUB_FILE
-    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w.-]+/[\w.-]+", str(weights)):
-        return fetch_from_hub(str(weights))
-    return path
-
-
-def fetch_from_hub(repository: str) -> Path:
-    """Download `generator.safetensors` of a Hugging Face Hub repository, or find it in its cache.
-
-    Raises:
-        CheckpointError: if it cannot be had.
-    """
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(repository, HUB_FILE))
-    except Exception as error:  # of the hub, of the network, of the disk
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"'{repository}' is no file or folder here, and {HUB_FILE} could not be fetched from the Hugging Face "
-            f"Hub repository of that name ({reason}): check the path or the name, and the network"
-        ) from error
 
 
 def _known(dtype: torch.dtype) -> bool:

@@ -30,6 +30,7 @@ from .color import rgb_to_lab, split_lab
 from .photos import SUFFIXES, PhotoError, open_photo, resize_photo, write_whole
 
 Batch = dict[str, Tensor]
+NEAR_GREY = 5.0  # mean chroma in CIE units: the bound for the photos that the bundled weights were trained on
 
 
 def find_photos(folder: str | Path) -> list[Path]:
@@ -122,12 +123,27 @@ def draw_crop(
     return 0.0, 0.0, 1.0, 1.0
 
 
+def mean_chroma(square: Tensor) -> float:
+    """Mean chroma, the distance of (a*, b*) from 0 in CIE units, of some 32 × 32 pixels of a photo.
+
+    Grey is 0; a sepia print has one hue, and chroma.
+
+    Args:
+        square: (H, W, 3), uint8 RGB.
+    """
+    rows, columns = (max(1, side // 32) for side in square.shape[:2])
+    some = square[::rows, ::columns].permute(2, 0, 1)[None]
+    return torch.hypot(*rgb_to_lab(some)[0, 1:]).mean().item()  # `norm` takes as long as the rest together
+
+
 class PhotoDataset(Dataset):
     """Photos, decoded once and kept as squares of uint8 RGB.
 
     A photo is stretched to a square when it is stored; its aspect ratio is kept
     beside it, so that crops come out undistorted.  Photos that cannot be read
-    are left out and listed in `skipped`.
+    are left out and listed in `skipped`.  With `keep_grey=False`, so are near-grey
+    photos, listed in `grey`: from black-and-white photos a generator learns that
+    the world is grey.
 
     Args:
         photos: image files.
@@ -138,11 +154,12 @@ class PhotoDataset(Dataset):
         cache: `memory`, or a folder for one file that later runs will find again.
         seed: of the crops.  A crop depends on seed, epoch and photo alone.
         progress: show a progress bar while decoding.
+        keep_grey: keep photos whose mean chroma (see `mean_chroma`), as stored, is below 5.
 
     Items: `dataset[i]` or `dataset[epoch, i]`: uint8 (3, size, size).
 
     Raises:
-        PhotoError: if not one photo can be read.
+        PhotoError: if not one photo can be read, or, with `keep_grey=False`, not one is in colour.
     """
 
     def __init__(
@@ -156,26 +173,29 @@ class PhotoDataset(Dataset):
         cache: str | Path = "memory",
         seed: int = 0,
         progress: bool = False,
+        keep_grey: bool = True,
     ):
         self.size, self.augment, self.scale, self.seed = size, augment, scale, seed
         self.skipped: list[str] = []
+        self.grey: list[Path] = []
         store = store or (size * 5 // 4 if augment else size)
         photos = [Path(photo) for photo in photos]
 
-        def decode(photo: Path) -> tuple[Tensor, float] | PhotoError:
+        def decode(photo: Path) -> tuple[Tensor, float, float] | PhotoError:
             try:
                 rgb = open_photo(photo, min_side=store)
             except PhotoError as error:
                 return error
             square = torch.from_numpy(resize_photo(rgb, store, store))
-            return square, rgb.shape[1] / rgb.shape[0]
+            return square, rgb.shape[1] / rgb.shape[0], mean_chroma(square)
 
         shape = (len(photos), store, store, 3)
         known = None if cache == "memory" else _cache_file(Path(cache), photos, store)
         if known is not None and known.exists():
             saved = torch.load(known.with_suffix(".pt"), weights_only=True)
             self.squares = torch.from_file(str(known), size=math.prod(shape), dtype=torch.uint8).view(shape)
-            self.aspects, kept, self.skipped = saved["aspects"], saved["kept"], saved["skipped"]
+            self.aspects, chroma = saved["aspects"], saved["chroma"]
+            kept, self.skipped = saved["kept"], saved["skipped"]
         else:
             part = known and known.with_name(f"{known.stem}.{os.getpid()}.part")
             self.squares = (
@@ -185,7 +205,7 @@ class PhotoDataset(Dataset):
                     shape
                 )
             )
-            self.aspects, kept = [1.0] * len(photos), []
+            self.aspects, chroma, kept = [1.0] * len(photos), [0.0] * len(photos), []
             with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
                 decoded = pool.map(decode, photos)
                 bar = tqdm(
@@ -200,16 +220,25 @@ class PhotoDataset(Dataset):
                     if isinstance(result, PhotoError):
                         self.skipped.append(str(result))
                     else:
-                        self.squares[i], self.aspects[i] = result
+                        self.squares[i], self.aspects[i], chroma[i] = result
                         kept.append(i)
             if part is not None:
                 table = BytesIO()
-                torch.save({"aspects": self.aspects, "kept": kept, "skipped": self.skipped}, table)
+                about = {"aspects": self.aspects, "chroma": chroma, "kept": kept, "skipped": self.skipped}
+                torch.save(about, table)
                 write_whole(known.with_suffix(".pt"), table.getvalue())
                 part.replace(known)
         if not kept:
             first = f"; the first: {self.skipped[0]}" if self.skipped else ""
             raise PhotoError(f"none of the {len(photos)} photos can be read{first}")
+        if not keep_grey:  # after the cache, which holds them all
+            self.grey = [photos[i] for i in kept if chroma[i] < NEAR_GREY]
+            kept = [i for i in kept if chroma[i] >= NEAR_GREY]
+        if not kept:
+            raise PhotoError(
+                f"none of the {len(self.grey)} photos that can be read is in colour (the first: {self.grey[0]}): "
+                "take photos in colour, or keep these (--keep-grey, in Python keep_grey=True)"
+            )
         self.squares = self.squares.permute(
             0, 3, 1, 2
         )  # a view: torchvision crops faster from R, G, B side by side
@@ -249,7 +278,7 @@ def one_torch_thread() -> Iterator[None]:
 
 def _cache_file(folder: Path, photos: Sequence[Path], store: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(f"{store} RGB".encode())
+    digest = hashlib.sha256(f"{store} RGB, chroma".encode())
     for photo in photos:
         stat = photo.stat() if photo.exists() else None
         digest.update(f"{photo.resolve()}/{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
@@ -347,8 +376,12 @@ def make_dataloaders(
     num_workers: int | None = None,
     device: torch.device | str | None = None,
     progress: bool = False,
+    keep_grey: bool = False,
 ) -> DataLoaders:
     """Photos → shuffled, augmented training batches and plain validation batches.
+
+    Near-grey photos are left out of the training, and listed in `train.dataset.grey`;
+    validation takes all.
 
     Args:
         train, valid: image files.
@@ -362,9 +395,13 @@ def make_dataloaders(
             they would only take the CPU from the training.
         device: where batches are converted and yielded; None: CUDA, else MPS, else CPU.
         progress: show a progress bar while decoding.
+        keep_grey: train on near-grey photos, too; see `PhotoDataset`.
 
     Returns:
         `DataLoaders`; each batch is {"L": (B, 1, size, size), "ab": (B, 2, size, size)}, float32.
+
+    Raises:
+        PhotoError: if not one training photo can be read and is in colour, or not one validation photo can be read.
     """
     device = torch.device(device) if device is not None else default_device()
     if num_workers is None:
@@ -375,7 +412,10 @@ def make_dataloaders(
         "persistent_workers": num_workers > 0,
         "pin_memory": device.type == "cuda",
     }
-    data = PhotoDataset(train, size, augment=augment, scale=scale, cache=cache, seed=seed, progress=progress)
+    data = PhotoDataset(
+        train, size, augment=augment, scale=scale, cache=cache, seed=seed, progress=progress,
+        keep_grey=keep_grey,
+    )  # fmt: skip
     sampler = EpochSampler(len(data), seed)
     # A generator of its own, so that starting an epoch draws nothing from the global one.
     loader = DataLoader(

@@ -1,14 +1,22 @@
 """Weights come back exactly, or one sentence says why not."""
 
 import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import safetensors.torch
 import torch
 
 from colorize_lib.checkpoints import (
+    HUB_FILE,
+    WEIGHTS,
     CheckpointError,
     checksum,
+    find_weights,
     load_checkpoint,
     read_header,
     save_checkpoint,
@@ -86,6 +94,21 @@ def test_the_wrong_network_is_refused(tmp_path, generator):
     refuse(path, "widths", build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8)))
 
 
+@pytest.mark.parametrize(
+    ("network", "change", "unknown"),
+    [
+        (build_generator("unet", filters=4), {"dropout": 0.5}, "no option 'dropout' of unet"),
+        (PatchDiscriminator(filters=4), {"heads": 2}, "no option 'heads' of patchgan"),
+        (PatchDiscriminator(filters=4), {"name": "ddcolor"}, "no network called 'ddcolor'"),
+    ],
+    ids=["a generator's option", "a discriminator's option", "a network"],
+)
+def test_weights_of_a_newer_version_are_refused(tmp_path, network, change, unknown):
+    network.config = network.config | change
+    path = save_checkpoint(tmp_path / "newer.safetensors", network)
+    refuse(path, f"needs a newer version of colorize_lib: this version knows {unknown}")
+
+
 def test_missing_and_surplus_tensors_are_refused(tmp_path, generator):
     path = save_checkpoint(tmp_path / "weights.safetensors", generator)
     with safetensors.safe_open(path, "pt") as file:
@@ -120,3 +143,63 @@ def test_loading_into_a_network(tmp_path, generator):
     assert torch.equal(other.head.weight, generator.head.weight)
     with pytest.raises(TypeError, match="Linear has no `config`"):
         save_checkpoint(tmp_path / "x.safetensors", torch.nn.Linear(1, 1))
+
+
+def test_weights_are_found_by_name_folder_and_path(tmp_path):
+    assert find_weights("l1") == WEIGHTS / "l1.safetensors"
+    assert find_weights("best") == WEIGHTS / "adversarial.safetensors"
+    assert find_weights(tmp_path) == tmp_path / HUB_FILE
+    assert find_weights(tmp_path / "other.safetensors") == tmp_path / "other.safetensors"
+
+
+@pytest.fixture()
+def hub(tmp_path, generator):
+    """A server that answers as the Hugging Face Hub does, for one file of one repository."""
+    data = save_checkpoint(tmp_path / "generator.safetensors", generator).read_bytes()
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self, body=False):
+            if self.path != "/someone/colours/resolve/main/generator.safetensors":
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RepoNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("ETag", '"abc"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def do_GET(self):
+            self.do_HEAD(body=True)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_weights_from_the_hub(hub, tmp_path):
+    code = "import sys; from colorize_lib.checkpoints import find_weights; print(find_weights(sys.argv[1]))"
+
+    def fetch(repository, **more):
+        env = (
+            os.environ | {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"} | more
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code, repository], capture_output=True, text=True, env=env
+        )
+
+    found = fetch("someone/colours")
+    path = found.stdout.strip()
+    assert load_checkpoint(path).config["name"] == "chroma_unet", found.stderr
+    assert fetch("someone/colours", HF_HUB_OFFLINE="1").stdout.strip() == path  # once is enough
+    for missing in (fetch("someone/nothing"), fetch("someone/else", HF_HUB_OFFLINE="1")):
+        error = missing.stderr.strip().splitlines()[-1]
+        assert "CheckpointError: 'someone/" in error and "check the path or the name" in error

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from colorize_lib.checkpoints import load_checkpoint, read_header, save_checkpoint
+from colorize_lib.checkpoints import WEIGHTS, load_checkpoint, read_header, save_checkpoint
 from colorize_lib.cli import main
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
@@ -154,7 +154,7 @@ def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
         "--stage",
         "adversarial",
         "--from",
-        weights,
+        str(tmp_path / "l1"),
         "--out",
         str(tmp_path / "gan"),
         *small,
@@ -224,7 +224,10 @@ def test_its_own_work_is_not_coloured_again(tmp_path, train_photos, weights, cap
     [(["--device", "gpu"], "no device 'gpu'"), (["--epochs", "0"], "nothing to train"),
      (["--encoder", "nonsense"], "no model called 'nonsense'"),
      (["--encoder", "resnet18", "--generator", "unet"], "--encoder goes with"),
-     (["--encoder", "vit_tiny_patch16_224"], "convolutional")],
+     (["--encoder", "vit_tiny_patch16_224"], "convolutional"),
+     (["--from", "l1", "--generator", "unet"], "leave out --generator"),
+     (["--from", "l1", "--encoder", "resnet18"], "leave out --encoder"),
+     (["--from", "nowhere.safetensors"], "nowhere.safetensors does not exist")],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:the ImageNet weights")
 def test_options_that_do_not_fit_give_one_sentence(tmp_path, folder, train_photos, options, reason, capsys):
@@ -232,6 +235,37 @@ def test_options_that_do_not_fit_give_one_sentence(tmp_path, folder, train_photo
         shutil.copy(photo, folder / f"more_{i}.jpg")
     assert main(["train", str(folder), "--out", str(tmp_path / "run"), "--size", "32", *options]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_training_starts_from_bundled_weights(tmp_path, train_photos, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(train_photos[0], tmp_path / "photos")
+    started = []
+    monkeypatch.setattr(
+        "colorize_lib.training.pretrain", lambda generator, *_, **__: started.append(generator)
+    )
+    options = ["--from", "l1", "--out", str(tmp_path / "run"), "--size", "32", "--device", "cpu"]
+    assert main(["train", str(tmp_path / "photos"), *options]) == 0
+    expected = load_checkpoint(WEIGHTS / "l1.safetensors").state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in started[0].state_dict().items())
+
+
+def test_near_grey_photos_are_counted_and_left_out(tmp_path, train_photos, capsys):
+    colour, grey = tmp_path / "colour", tmp_path / "grey"
+    for photo in train_photos[:2]:
+        for folder in (colour, grey):
+            folder.mkdir(exist_ok=True)
+            Image.open(photo).convert("L").save(folder / photo.name)
+    shutil.copy(train_photos[3], colour)
+    small = ["--valid", str(grey), "--size", "64", "--batch-size", "1", "--epochs", "1", "--device", "cpu"]
+    assert main(["train", str(colour), "--out", str(tmp_path / "run"), *small]) == 0
+    said = capsys.readouterr()
+    assert "3 photos used, 2 near-grey left out (--keep-grey keeps them)" in said.out
+    assert read_header(tmp_path / "run" / "generator.safetensors")["made_by"]["grey"] == 2
+    assert main(["train", str(grey), "--out", str(tmp_path / "none"), *small]) == 2
+    assert "--keep-grey" in capsys.readouterr().err
+    assert main(["train", str(grey), "--out", str(tmp_path / "kept"), "--keep-grey", *small]) == 0
+    assert "4 photos used\n" in capsys.readouterr().out
 
 
 def test_a_discriminator_is_no_generator(tmp_path, train_photos, capsys):

@@ -1,10 +1,7 @@
 """Full size in, full size out, with the lightness it came with."""
 
-import os
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -13,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header, save_checkpoint
+from colorize_lib.checkpoints import WEIGHTS, CheckpointError, load_checkpoint, read_header, save_checkpoint
 from colorize_lib.color import rgb_to_lab
-from colorize_lib.colorizer import WEIGHTS, Colorizer, scaling_matrix, slope_of_colour
+from colorize_lib.colorizer import Colorizer, scaling_matrix, slope_of_colour
 from colorize_lib.data import make_dataloaders
 from colorize_lib.metrics import evaluate
 from colorize_lib.models import PatchDiscriminator, build_generator
@@ -266,59 +263,6 @@ def test_many_photos(vivid, tmp_path, train_photos, capsys):
     with pytest.raises(PhotoError, match="bad.jpg"):
         list(colorizer.many(paths))
     assert list(colorizer.many([])) == []
-
-
-@pytest.fixture()
-def hub(tmp_path, vivid):
-    """A server that answers as the Hugging Face Hub does, for one file of one repository."""
-    data = save_checkpoint(tmp_path / "generator.safetensors", vivid).read_bytes()
-
-    class Hub(BaseHTTPRequestHandler):
-        def do_HEAD(self, body=False):
-            if self.path != "/someone/colours/resolve/main/generator.safetensors":
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(200)
-            self.send_header("ETag", '"abc"')
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
-
-        def do_GET(self):
-            self.do_HEAD(body=True)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-def test_weights_from_the_hub(hub, tmp_path):
-    code = "import sys; from colorize_lib.colorizer import find_weights; print(find_weights(sys.argv[1]))"
-
-    def fetch(repository, **more):
-        env = (
-            os.environ | {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"} | more
-        )
-        return subprocess.run(
-            [sys.executable, "-c", code, repository], capture_output=True, text=True, env=env
-        )
-
-    found = fetch("someone/colours")
-    path = found.stdout.strip()
-    assert load_checkpoint(path).config["name"] == "chroma_unet", found.stderr
-    assert fetch("someone/colours", HF_HUB_OFFLINE="1").stdout.strip() == path  # once is enough
-    for missing in (fetch("someone/nothing"), fetch("someone/else", HF_HUB_OFFLINE="1")):
-        error = missing.stderr.strip().splitlines()[-1]
-        assert "CheckpointError: 'someone/" in error and "check the path or the name" in error
 
 
 def test_l_is_the_photos_own(vivid, photo):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from skimage.color import rgb2lab
 
 from colorize_lib.data import (
     EpochSampler,
@@ -21,6 +23,7 @@ from colorize_lib.data import (
     fetch_photos,
     find_photos,
     make_dataloaders,
+    mean_chroma,
     split_photos,
 )
 from colorize_lib.photos import PhotoError, open_photo
@@ -117,6 +120,65 @@ def test_unreadable_photos_are_skipped_and_listed(tmp_path, train_photos):
     assert torch.equal(dataset[0], PhotoDataset(train_photos[:1], size=32)[0])
     with pytest.raises(PhotoError, match="none of the 1 photos"):
         PhotoDataset([tmp_path / "empty.jpg"], size=32)
+
+
+def test_mean_chroma_is_that_of_skimage(train_photos):
+    square = PhotoDataset(train_photos[:1], size=256)[0].permute(1, 2, 0)
+    expected = np.hypot(*rgb2lab(square.numpy())[..., 1:].transpose(2, 0, 1)).mean()
+    assert abs(mean_chroma(square) - expected) < 0.05 * expected  # of one pixel in 64
+    assert mean_chroma(torch.full((32, 48, 3), 99, dtype=torch.uint8)) < 0.01
+
+
+@pytest.fixture()
+def some_grey(tmp_path, train_photos):
+    """Colour, grey, sepia, nearly grey, and no photo at all."""
+    photo = Image.open(train_photos[0])
+    grey = photo.convert("L").convert("RGB")
+    sepia = photo.convert("RGB", matrix=(0.39, 0.77, 0.19, 0, 0.35, 0.69, 0.17, 0, 0.27, 0.53, 0.13, 0))
+    pictures = {"grey": grey, "sepia": sepia, "nearly": Image.blend(grey, photo, 0.1)}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+    return [train_photos[0], *(tmp_path / f"{name}.png" for name in pictures), tmp_path / "missing.png"]
+
+
+def test_near_grey_photos_are_left_out_and_listed(some_grey):
+    colour, grey, sepia, nearly, _ = some_grey
+    dataset = PhotoDataset(some_grey, size=64, augment=True, keep_grey=False)
+    assert dataset.photos == [colour, sepia]
+    assert dataset.grey == [grey, nearly]
+    assert len(dataset.skipped) == 1
+    assert torch.equal(dataset[2, 1], PhotoDataset([colour, sepia], size=64, augment=True)[2, 1])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_cache_serves_both_with_and_without_near_grey_photos(tmp_path, some_grey, monkeypatch, first):
+    PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", keep_grey=first)
+    monkeypatch.setattr("colorize_lib.data.open_photo", lambda *_, **__: 1 / 0)
+    every = PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", keep_grey=True)
+    assert every.photos == some_grey[:4]
+    assert every.grey == []
+    coloured = PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", keep_grey=False)
+    assert coloured.photos == [some_grey[0], some_grey[2]]
+    assert coloured.grey == [some_grey[1], some_grey[3]]
+    assert torch.equal(coloured[1], every[2])
+
+
+def test_only_training_leaves_near_grey_photos_out(some_grey):
+    readable = some_grey[:4]
+    loaders = make_dataloaders(readable, readable, size=32, batch_size=2, device="cpu")
+    assert loaders.train.dataset.photos == [some_grey[0], some_grey[2]]
+    assert loaders.valid.dataset.photos == readable
+    kept = make_dataloaders(readable, size=32, batch_size=2, device="cpu", keep_grey=True)
+    assert kept.train.dataset.photos == readable
+
+
+def test_grey_photos_alone_are_one_error(some_grey):
+    with pytest.raises(PhotoError, match="none of the 1 photos .* in colour .*grey.png.*--keep-grey"):
+        PhotoDataset(some_grey[1:2], size=32, keep_grey=False)
+
+
+def test_no_sample_photo_is_near_grey(train_photos):
+    assert PhotoDataset(train_photos, size=32, keep_grey=False).grey == []
 
 
 def test_batches(train_photos, valid_photos):

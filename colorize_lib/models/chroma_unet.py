@@ -17,8 +17,6 @@ from .colour_queries import ColourQueries
 from .imagenet import PACKAGES, imagenet_network
 from .padding import run_padded
 from .precision import depthwise_in_float32
-from .padding import run_padded
-from .precision import depthwise_in_float32
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
 
