@@ -41,7 +41,7 @@ RECIPES = {
     ("dynamic_unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
     ("chroma_unet", "adversarial"): {
         "lr": 2e-4, "discriminator_lr": 4e-4, "betas": (0.0, 0.999), "lambda_l1": 10.0,
-        "gan_mode": "hinge", "schedule": "linear_decay",
+        "gan_mode": "hinge", "schedule": "linear_decay", "hold_norms": True,
     },
 }  # fmt: skip
 

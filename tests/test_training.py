@@ -8,6 +8,7 @@ to 4, on one thread, the same run gave:
 - colourfulness after the adversarial stage: 1.05 to 1.19 times that before
 """
 
+import copy
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from colorize_lib.checkpoints import load_checkpoint, read_header
@@ -28,11 +30,13 @@ from colorize_lib.photos import open_photo
 from colorize_lib.training import (
     AdversarialTraining,
     L1Pretraining,
+    batch_norms,
     fit,
     one_cycle,
     parameter_groups,
     pretrain,
     read_history,
+    renew_norms,
     train_adversarial,
 )
 
@@ -138,8 +142,6 @@ def test_a_budget_in_minutes_ends_the_run(loaders):
 
 def test_the_discriminators_step_leaves_the_generator_alone(loaders):
     """What flows where in one adversarial step, seen on the gradients."""
-    from accelerate import Accelerator
-
     batch = next(iter(loaders.train))
     generator = build_generator("unet", filters=4).train()
     discriminator = PatchDiscriminator(filters=4)
@@ -170,6 +172,62 @@ def test_the_discriminators_step_leaves_the_generator_alone(loaders):
     after = list(discriminator.parameters())
     assert all(torch.equal(a, b) for a, b in zip(after, seen["discriminator after"], strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def means(generator) -> list[torch.Tensor]:
+    return [norm.running_mean.clone() for norm in batch_norms(generator)]
+
+
+def test_with_held_norms_the_discriminator_sees_what_evaluation_shows(pretrained, loaders):
+    """To the bit, in the first step: the generator paints for it in training as it does in evaluation."""
+    generator = load_checkpoint(pretrained[0] / "generator.safetensors")
+    batch = next(iter(loaders.train))
+    with torch.no_grad():
+        shown = generator(batch["L"])
+    seen = []
+    discriminator = PatchDiscriminator(filters=4)
+    discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 1:].detach()))
+    AdversarialTraining(generator.train(), discriminator, hold_norms=True).step(batch, Accelerator(cpu=True))
+    assert torch.equal(seen[0], shown)
+
+
+def test_held_norms_keep_their_running_means(pretrained, loaders):
+    generator = load_checkpoint(pretrained[0] / "generator.safetensors")
+    before = means(generator)
+    train_adversarial(
+        generator, PatchDiscriminator(filters=4), loaders, epochs=1, hold_norms=True, progress=False
+    )
+    assert all(map(torch.equal, before, means(generator)))
+
+
+def test_other_norms_get_their_running_means_anew(pretrained, loaders):
+    """With a momentum of 0 they would stay as they were, whatever the weights became."""
+    generator = load_checkpoint(pretrained[0] / "generator.safetensors")
+    for norm in batch_norms(generator):
+        norm.momentum = 0
+    before = means(generator)
+    train_adversarial(generator, PatchDiscriminator(filters=4), loaders, epochs=1, progress=False)
+    assert not any(map(torch.equal, before, means(generator)))
+
+
+def test_new_running_means_bring_evaluation_back_to_what_was_trained(pretrained, loaders):
+    """The mean colour of a batch, painted with its own statistics and with the running means."""
+
+    @torch.no_grad()
+    def gap(generator) -> float:
+        twin, total = copy.deepcopy(generator).train(), 0.0
+        for batch in loaders.train:
+            trained, shown = (network(batch["L"]).mean(dim=(0, 2, 3)) for network in (twin, generator.eval()))
+            total += (trained - shown).abs().mean().item()
+        return total / len(loaders.train)
+
+    torch.manual_seed(0)
+    generator = load_checkpoint(pretrained[0] / "generator.safetensors")
+    for norm in batch_norms(generator):
+        norm.weight.data.mul_(1 + 0.3 * torch.randn(len(norm.weight)))  # the weights move on
+    stale = gap(generator)
+    renew_norms(generator, loaders.train)
+    assert gap(generator) < 0.5 * stale, (gap(generator), stale)
 
 
 def test_the_encoder_gets_a_learning_rate_of_its_own():
