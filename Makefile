@@ -2,6 +2,7 @@
 # make test      run all tests
 # make lessons   run every lesson and write the course as HTML to build/lessons/
 # make bench     measure the library beside the tutorial's recipe; BENCH_OPTIONS=--quick: in five minutes
+# make weights   train the bundled weights anew, from photos of your own: PHOTOS=FOLDER with train/ and val/; hours
 # make .venv     only install
 #
 # Each installs into .venv first, if that has not been done.
@@ -20,7 +21,7 @@ FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test lessons bench .venv clean
+.PHONY: lab test lessons bench weights .venv clean
 
 lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
@@ -38,6 +39,10 @@ lessons: .venv
 
 bench: .venv
 	$(BIN)/python benchmarks/bench.py $(BENCH_OPTIONS)
+
+weights: .venv
+	@test -n "$(PHOTOS)" || { echo "make weights PHOTOS=FOLDER: a folder with train/ and val/"; exit 2; }
+	$(BIN)/python colorize_lib/weights/make.py "$(PHOTOS)" $(WEIGHTS_OPTIONS)
 
 .venv: .venv/installed
 
