@@ -104,17 +104,20 @@ class Blotches:
         cancelled = mean(C) - |mean(a*, b*)|
 
     is 0 where all pixels have one hue, whatever their chroma, and mean(C) where
-    they cancel wholly.  The value is 100 times the mean of `cancelled` over the windows
-    where less than 0.5 of the *true* chroma cancels, over all photos, divided by the
-    mean chroma of all pixels of all photos.  That division makes it a matter of
-    hue alone: a factor for the colours does not change it.
+    they cancel wholly.  The value is 100 times the mean of `cancelled` over the
+    windows where less than 0.5 of the *true* chroma cancels, over all photos,
+    divided by the mean chroma of all pixels of all photos.  That division takes
+    the amount of colour out: a factor leaves the value as it is, but for what
+    the gamut takes away.
+
+    0 is best.  True photos have some tenths, by the threshold.  There is no fixed
+    scale above: compare rows on the same photos only.
 
     A photo is averaged to 64 × 64 first, which takes away noise and JPEG's
     blocks; a window is an eighth of a side, and the next one begins half a window
-    further.  The eighth was chosen by eye on validation photos: smaller windows
-    single out photos of fine texture, larger ones seldom have one true hue.  The
-    standard deviation of a*b* in such windows does not do: most of what it
-    measures are smooth changes of chroma, which nobody sees as a blotch.
+    further.  The eighth was chosen on validation photos: smaller windows single
+    out photos of fine texture, and larger ones tell less.  The standard deviation
+    of a*b* in such windows tells hardly anything: it counts changes of chroma, too.
 
     It says nothing about wrong colours that are even (a blue face on a blue
     photo), nor about a blotch on what has several true hues.
@@ -125,7 +128,7 @@ class Blotches:
 
     def see(self, predicted: Tensor, true: Tensor) -> None:
         """Take in a* and b* in CIE units, as shown, (B, 2, H, W)."""
-        small, true = (F.adaptive_avg_pool2d(ab.float(), BLOTCH_SIDE) for ab in (predicted, true))
+        small, true = (F.adaptive_avg_pool2d(ab.float().cpu(), BLOTCH_SIDE) for ab in (predicted, true))
         one_hue = _cancelled(true) < ONE_HUE
         self._cancelled += _cancelled(small)[one_hue].sum().item()
         self._windows += one_hue.sum().item()
@@ -438,9 +441,7 @@ def evaluate(
         except ValueError as error:
             raise ValueError(f"'{name}' cannot be made as colourful as '{other}': {error}") from error
         scaled = f"{name} × {factor:.2f}"
-        table[scaled] = measure_generator(
-            ScaledColours(generators[name], factor), watched(scaled), **options
-        )
+        table[scaled] = measure_generator(ScaledColours(generators[name], factor), watched(scaled), **options)
     return table | {"true": true}
 
 

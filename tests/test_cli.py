@@ -272,20 +272,23 @@ def two_photos(tmp_path, train_photos):
 
 
 def test_a_row_of_equal_colourfulness(tmp_path, two_photos, weights):
-    call = ["evaluate", *two_photos, "--weights", weights, "-o", str(tmp_path / "table")]
-    assert main([*call, "--match", "generator", "true"]) == 0
+    vivid = shutil.copy(weights, tmp_path / "vivid.safetensors")
+    call = ["evaluate", *two_photos, "--weights", str(vivid), "-o", str(tmp_path / "table")]
+    assert main([*call, "--match", "vivid", "true"]) == 0
     table = json.loads((tmp_path / "table.json").read_text())["table"]
-    (scaled,) = (row for name, row in table.items() if name.startswith("generator × "))
+    (scaled,) = (row for name, row in table.items() if name.startswith("vivid × "))
     assert scaled["of_true"] == pytest.approx(1, abs=0.01)
     assert scaled["blotches"] > 0
 
 
 def test_a_match_that_cannot_be_made_gives_one_sentence(tmp_path, two_photos, weights, capsys):
-    grey = str(save_checkpoint(tmp_path / "pale.safetensors", build_generator("chroma_unet", pretrained=False)))
-    call = ["evaluate", *two_photos, "--weights", weights, grey, "--match"]
+    pale = build_generator("chroma_unet", pretrained=False)  # it starts at grey
+    grey = str(save_checkpoint(tmp_path / "pale.safetensors", pale))
+    vivid = str(shutil.copy(weights, tmp_path / "vivid.safetensors"))
+    call = ["evaluate", *two_photos, "--weights", vivid, grey, "--match"]
     for match, reason in (
         (["nobody", "true"], "no weights are called 'nobody'"),
-        (["generator", "nobody"], "no row of the table is called 'nobody'"),
+        (["vivid", "nobody"], "no row of the table is called 'nobody'"),
         (["pale", "true"], "'pale' cannot be made as colourful as 'true'"),
     ):
         assert main([*call, *match]) == 2

@@ -258,7 +258,7 @@ EVEN = stripes((20.0, 0.0), (20.0, 0.0))
 def test_blotches_by_hand():
     opposite, square = stripes((20.0, 0.0), (-20.0, 0.0)), stripes((20.0, 0.0), (0.0, 20.0))
     assert blotches(opposite, EVEN) == pytest.approx(100)
-    assert blotches(square, EVEN) == pytest.approx(100 * (1 - 0.5**0.5))  # (20, 0) and (0, 20): |mean| is 20 / √2
+    assert blotches(square, EVEN) == pytest.approx(100 * (1 - 0.5**0.5))  # |mean| is 20 / √2
 
 
 def test_one_hue_has_no_blotches_however_its_chroma_changes():
