@@ -338,6 +338,11 @@ def evaluate_parser() -> argparse.ArgumentParser:
         help="features of the Fréchet distance: EfficientNet-Lite2's, which come with the extra `lessons`; Inception's, "
         "those of published FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
     )  # fmt: skip
+    parser.add_argument(
+        "--match", nargs=2, metavar=("NAME", "OTHER"),
+        help="one row more: the weights NAME with their colours multiplied by the factor that makes them as colourful "
+        "as the row OTHER, such as --match l1 adversarial, or --match l1 true",
+    )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, metavar="NAME",
                         help="write the table to NAME.json and NAME.csv, too")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace them if they are there already")
@@ -378,17 +383,19 @@ def evaluate(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.folder} has one photo, and a Fréchet distance needs two: --frechet none")
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
     frechet = None if options.frechet == "none" else Frechet(device, options.frechet)
-    table = evaluate(generators, batches, frechet=frechet, complete=True, progress=True)
-    table = with_shares(table)
+    table = with_shares(
+        evaluate(generators, batches, frechet=frechet, complete=True, match=options.match, progress=True)
+    )
+    # Files first: what cannot be printed on some terminal is not lost.
+    about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat(),
+             "frechet_features": frechet.features if frechet else "none"}  # fmt: skip
+    for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=False):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode())
     print(f"{len(dataset)} photos at {options.size} × {options.size}")
     print(format_table(table, width=shutil.get_terminal_size().columns))
-    if files:
-        about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat(),
-                 "frechet_features": frechet.features if frechet else "none"}  # fmt: skip
-        for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=True):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, text.encode())
-            print(f"written: {file}")
+    for file in files:
+        print(f"written: {file}")
     return _report(len(dataset), dataset.skipped, "measured")
 
 

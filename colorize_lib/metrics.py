@@ -26,6 +26,7 @@ FORMATS = {  # heading, width, decimals
     "auc": ("AuC %", 8, 2), "auc_balanced": ("balanced %", 12, 2),
     "psnr": ("PSNR dB", 10, 2), "ssim": ("SSIM", 8, 3), "delta_e": ("ΔE2000", 8, 2),
     "colourfulness": ("colourful.", 12, 1), "of_true": ("of true", 10, 3),
+    "blotches": ("blotches %", 12, 2),
     "colourfulness_abs": ("CF absolute", 13, 1), "delta_cf": ("ΔCF", 7, 1), "delta_cf_each": ("ΔCF each", 10, 1),
     "frechet": ("Fréchet", 10, 2), "fid": ("FID", 8, 2),
 }  # fmt: skip
@@ -33,6 +34,9 @@ BASELINES = ("grey", "mean colour", "true")  # the rows that every table has
 AUC_LIMIT = 150.0  # of the distance in a*b*, in CIE units
 BIN = 10.0  # the side of a colour class in a*b*
 FRECHET_NETWORK = "tf_efficientnet_lite2"  # neither the encoder nor what the discriminator looks through
+BLOTCH_SIDE, BLOTCH_WINDOW = 64, 8  # pixels a side of the reduced photo, and of a window in it
+MOST_FACTOR = 16.0  # for a generator's colours: more only makes noise of what is nearly grey
+ONE_HUE = 0.5  # of the true chroma, in CIE units, cancels at most in a window of one hue
 
 
 def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
@@ -87,6 +91,62 @@ class BalancedAuC:
     def value(self) -> float:
         accuracy, count = self._sums
         return 100 * (accuracy / count)[count > 0].mean().item()
+
+
+class Blotches:
+    """How much of the colour contradicts itself where the true colour has one hue, in per cent.
+
+    A blotch is a patch of another hue on one and the same thing: green in brown
+    hair, blue and brown on a bare wall.  Colours of opposite hue cancel in a mean.
+    So in a window, with its mean of (a*, b*) and its mean of the chroma
+    C = |(a*, b*)|,
+
+        cancelled = mean(C) - |mean(a*, b*)|
+
+    is 0 where all pixels have one hue, whatever their chroma, and mean(C) where
+    they cancel wholly.  The value is 100 times the mean of `cancelled` over the
+    windows where less than 0.5 of the *true* chroma cancels, over all photos,
+    divided by the mean chroma of all pixels of all photos.  That division takes
+    the amount of colour out: a factor leaves the value as it is, but for what
+    the gamut takes away.
+
+    0 is best.  True photos have some tenths, by the threshold.  There is no fixed
+    scale above: compare rows on the same photos only.
+
+    A photo is averaged to 64 × 64 first, which takes away noise and JPEG's
+    blocks; a window is an eighth of a side, and the next one begins half a window
+    further.  The eighth was chosen on validation photos: smaller windows single
+    out photos of fine texture, and larger ones tell less.  The standard deviation
+    of a*b* in such windows tells hardly anything: it counts changes of chroma, too.
+
+    It says nothing about wrong colours that are even (a blue face on a blue
+    photo), nor about a blotch on what has several true hues.
+    """
+
+    def __init__(self):
+        self._cancelled = self._windows = self._chroma = self._photos = 0.0
+
+    def see(self, predicted: Tensor, true: Tensor) -> None:
+        """Take in a* and b* in CIE units, as shown, (B, 2, H, W)."""
+        small, true = (F.adaptive_avg_pool2d(ab.float().cpu(), BLOTCH_SIDE) for ab in (predicted, true))
+        one_hue = _cancelled(true) < ONE_HUE
+        self._cancelled += _cancelled(small)[one_hue].sum().item()
+        self._windows += one_hue.sum().item()
+        self._chroma += small.norm(dim=1).mean(dim=(1, 2)).sum().item()
+        self._photos += len(small)
+
+    def value(self) -> float:
+        """0 where there is no colour at all; NaN where no window has one true hue."""
+        if not self._windows:
+            return math.nan
+        return 100 * (self._cancelled / self._windows) / (self._chroma / self._photos or 1.0)
+
+
+def _cancelled(ab: Tensor) -> Tensor:
+    """(B, 2, H, W) → per window, (B, h, w): how much of its chroma cancels; not below 0."""
+    window = {"kernel_size": BLOTCH_WINDOW, "stride": BLOTCH_WINDOW // 2}
+    chroma = F.avg_pool2d(ab.norm(dim=1, keepdim=True), **window)[:, 0]
+    return (chroma - F.avg_pool2d(ab, **window).norm(dim=1)).clamp(min=0)
 
 
 def _accuracy(predicted: Tensor, true: Tensor) -> Tensor:
@@ -192,7 +252,7 @@ def measure(
         batches: of validation photos.
         frechet: has seen the true photos; the distance to them is measured too.
         complete: measure also `auc`, `auc_balanced`, `ssim`, `delta_e`,
-            `colourfulness_abs` and, in that convention, how far the colourfulness
+            `blotches`, `colourfulness_abs` and, in that convention, how far the colourfulness
             is from the true photos': `delta_cf`, the difference of the two means,
             as papers report it, and `delta_cf_each`, the mean difference, photo by
             photo, in which a dull photo cannot make up for a gaudy one.
@@ -200,33 +260,39 @@ def measure(
     Returns:
         {name: value}; with `frechet`, also its `name`.
     """
-    balanced, rows = BalancedAuC(), []
+    balanced, blotches, rows = BalancedAuC(), Blotches(), []
     for batch in batches:
-        L, ab = batch["L"], batch["ab"]
-        guess = predict(batch).float().expand_as(ab)
-        lab, true_lab = (fit_to_gamut(merge_lab(L, x)) for x in (guess, ab))
+        guess = predict(batch).float().expand_as(batch["ab"])
+        lab, true_lab = (fit_to_gamut(merge_lab(batch["L"], ab)) for ab in (guess, batch["ab"]))
         shown, true = lab_to_rgb(lab), lab_to_rgb(true_lab)
         values = {
-            "ab_error": ab_error(guess, ab), "psnr": psnr(shown, true), "colourfulness": colourfulness(shown),
+            "ab_error": ab_error(guess, batch["ab"]), "psnr": psnr(shown, true),
+            "colourfulness": colourfulness(shown),
         }  # fmt: skip
         if complete:
-            balanced.see(guess, ab)
+            balanced.see(guess, batch["ab"])
+            blotches.see(lab[:, 1:], true_lab[:, 1:])
             values |= {
-                "auc": auc(guess, ab), "ssim": ssim(shown, true), "delta_e": delta_e(lab, true_lab),
+                "auc": auc(guess, batch["ab"]), "ssim": ssim(shown, true), "delta_e": delta_e(lab, true_lab),
                 "colourfulness_abs": colourfulness(shown, absolute=True),
                 "true_cf": colourfulness(true, absolute=True),
             }  # fmt: skip
         rows.append({name: value.cpu().double() for name, value in values.items()})
         if frechet is not None:
             frechet.see(shown, real=False)
-    photos = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    means = _means({name: torch.cat([row[name] for row in rows]) for name in rows[0]})
     if complete:
-        difference = photos["colourfulness_abs"] - photos.pop("true_cf")
-        photos["delta_cf_each"] = difference.abs()
-    means = {name: values.mean().item() for name, values in photos.items()}
-    if complete:
-        means |= {"auc_balanced": balanced.value(), "delta_cf": difference.mean().abs().item()}
+        means |= {"auc_balanced": balanced.value(), "blotches": blotches.value()}
     return means | ({frechet.name: frechet.distance()} if frechet is not None else {})
+
+
+def _means(photos: dict[str, Tensor]) -> dict[str, float]:
+    """Means over the photos; two colourfulnesses to compare become their differences."""
+    extra = {}
+    if "true_cf" in photos:
+        difference = photos["colourfulness_abs"] - photos.pop("true_cf")
+        extra = {"delta_cf_each": difference.abs().mean().item(), "delta_cf": difference.mean().abs().item()}
+    return {name: values.mean().item() for name, values in photos.items()} | extra
 
 
 def show(L: Tensor, ab: Tensor) -> Tensor:
@@ -331,6 +397,7 @@ def evaluate(
     *,
     frechet: Frechet | None = None,
     complete: bool = False,
+    match: tuple[str, str] | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Generators beside the baselines and the truth.
@@ -341,14 +408,21 @@ def evaluate(
         batches: anything that yields {"L", "ab"} and can be read several times.
         frechet: measure this distance to the true photos too; slower.
         complete: everything that `measure` can; slower.
+        match: (name, other): one row more, such as "l1 × 1.42", of the generator `name` with its
+            colours multiplied by the factor that makes it as colourful as the row `other`.
         progress: show a progress bar, on stdout.
 
     Returns:
         {"grey": …, "mean colour": …, a row for each generator, "true": …}, each with
         `measure`'s values (PSNR is infinite for the truth).  The mean colour is that
         of these very photos: no constant guess has a smaller squared error.
+
+    Raises:
+        ValueError: if `match` names no such row, or no factor does it.
     """
     generators = {"model": generator} if isinstance(generator, nn.Module) else dict(generator or {})
+    if match is not None:
+        _check_match(match, generators)
 
     def watched(name: str) -> Iterable[Batch]:
         return tqdm(batches, name, leave=False, file=sys.stdout, disable=None if progress else True)
@@ -364,8 +438,27 @@ def evaluate(
     }
     for name, network in generators.items():
         table[name] = measure_generator(network, watched(name), **options)
-    table["true"] = measure(lambda batch: batch["ab"], watched("true"), **options)
-    return table
+    true = measure(lambda batch: batch["ab"], watched("true"), **options)
+    if match is not None:
+        name, other = match
+        target = (table | {"true": true})[other]["colourfulness"]
+        try:
+            factor = matching_factor(generators[name], watched(f"{name} × ?"), target)
+        except ValueError as error:
+            raise ValueError(f"'{name}' cannot be made as colourful as '{other}': {error}") from error
+        scaled = f"{name} × {factor:.2f}"
+        table[scaled] = measure_generator(ScaledColours(generators[name], factor), watched(scaled), **options)
+    return table | {"true": true}
+
+
+def _check_match(match: tuple[str, str], generators: Mapping[str, nn.Module]) -> None:
+    name, other = match
+    if name not in generators:
+        raise ValueError(
+            f"no weights are called '{name}' in the table: choose from {', '.join(generators) or 'none'}"
+        )
+    if other not in (rows := [*BASELINES, *generators]):
+        raise ValueError(f"no row of the table is called '{other}': choose from {', '.join(rows)}")
 
 
 @torch.no_grad()
@@ -379,6 +472,65 @@ def measure_generator(
         return measure(lambda batch: generator(batch["L"]), batches, frechet, complete=complete)
     finally:
         generator.train(was_training)
+
+
+class ScaledColours(nn.Module):
+    """A generator whose colours are multiplied by a factor: more colour, or less, of the same hues.
+
+    Args:
+        generator: L → ab.
+        factor: for the ab.
+    """
+
+    def __init__(self, generator: nn.Module, factor: float):
+        super().__init__()
+        self.generator, self.factor = generator, factor
+
+    def forward(self, L: Tensor) -> Tensor:
+        return self.generator(L) * self.factor
+
+
+@torch.no_grad()
+def matching_factor(generator: nn.Module, batches: Iterable[Batch], target: float) -> float:
+    """The factor for a generator's colours that gives the photos a mean colourfulness.
+
+    More colour is cheap: what is more colourful than a generator should be better
+    than that generator times this factor.  The photos are measured as they are
+    shown, in the gamut, in which large factors add ever less.  The network runs
+    once; L is kept as it is and ab as float16, 8 bytes a pixel.
+
+    Args:
+        generator: L → ab; run in eval mode, its mode is restored.
+        batches: of photos; only "L" is read.
+        target: the mean `colourfulness` to be had.
+
+    Returns:
+        The factor, to about 0.001.
+
+    Raises:
+        ValueError: if no factor up to 16 does it, as of a grey generator.
+    """
+    from scipy.optimize import brentq
+
+    was_training = generator.training
+    generator.eval()
+    try:
+        kept = [(batch["L"], generator(batch["L"]).half()) for batch in batches]
+    finally:
+        generator.train(was_training)
+
+    def excess(factor: float) -> float:
+        values = [colourfulness(show(L, ab.float() * factor)) for L, ab in kept]
+        return torch.cat(values).mean().item() - target
+
+    low, high = 0.0, 1.0
+    while excess(high) < 0:
+        low, high = high, 2 * high
+        if high > MOST_FACTOR:
+            raise ValueError(
+                f"no factor up to {MOST_FACTOR:.0f} gives these colours a colourfulness of {target:.1f}"
+            )
+    return low if excess(low) >= 0 else brentq(excess, low, high, xtol=1e-3)
 
 
 def with_shares(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -409,24 +561,29 @@ def format_table(table: dict[str, dict[str, float]], width: int | None = None) -
     def lines(columns: list[str]) -> Iterable[str]:
         yield " " * stub + "".join(f"{FORMATS[name][0]:>{FORMATS[name][1]}}" for name in columns)
         for name, row in table.items():
-            yield f"{name:<{stub}}" + "".join(
-                f"{row[column]:>{FORMATS[column][1]}.{FORMATS[column][2]}f}" for column in columns
-            )
+            yield f"{name:<{stub}}" + "".join(_cell(row[column], *FORMATS[column][1:]) for column in columns)
 
     return "\n\n".join("\n".join(lines(columns)) for columns in blocks)
 
 
+def _cell(value: float, width: int, decimals: int) -> str:
+    return f"{'–' if math.isnan(value) else f'{value:.{decimals}f}':>{width}}"
+
+
 def table_csv(table: dict[str, dict[str, float]]) -> str:
-    """`evaluate`'s table as CSV, one line a row."""
+    """`evaluate`'s table as CSV, one line a row; what is not defined (NaN) is left empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["name", *next(iter(table.values()))], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({"name": name} | row for name, row in table.items())
+    writer.writerows(
+        {"name": name} | {column: "" if math.isnan(value) else value for column, value in row.items()}
+        for name, row in table.items()
+    )
     return text.getvalue()
 
 
 def table_json(table: dict[str, dict[str, float]], **about: object) -> str:
-    """`evaluate`'s table as JSON, under "table", beside what `about` says of it; an infinite value becomes null."""
+    """`evaluate`'s table as JSON, under "table", beside what `about` says of it; infinity and NaN become null."""
     rows = {
         name: {column: value if math.isfinite(value) else None for column, value in row.items()}
         for name, row in table.items()

@@ -296,6 +296,49 @@ def test_tables_that_would_mislead_are_refused(tmp_path, train_photos, weights, 
     assert str(tmp_path / "grey.safetensors") in capsys.readouterr().out  # and grey's row is still grey's
 
 
+@pytest.fixture()
+def two_photos(tmp_path, train_photos):
+    folder = tmp_path / "two photos"
+    folder.mkdir()
+    for photo in train_photos[:2]:
+        shutil.copy(photo, folder)
+    return [str(folder), "--size", "64", "--frechet", "none", "--device", "cpu"]
+
+
+def test_a_row_of_equal_colourfulness(tmp_path, two_photos, weights):
+    vivid = shutil.copy(weights, tmp_path / "vivid.safetensors")
+    call = ["evaluate", *two_photos, "--weights", str(vivid), "-o", str(tmp_path / "table")]
+    assert main([*call, "--match", "vivid", "true"]) == 0
+    table = json.loads((tmp_path / "table.json").read_text())["table"]
+    (scaled,) = (row for name, row in table.items() if name.startswith("vivid × "))
+    assert scaled["of_true"] == pytest.approx(1, abs=0.01)
+    assert scaled["blotches"] > 0
+
+
+def test_a_match_that_cannot_be_made_gives_one_sentence(tmp_path, two_photos, weights, capsys):
+    pale = build_generator("chroma_unet", pretrained=False)  # it starts at grey
+    grey = str(save_checkpoint(tmp_path / "pale.safetensors", pale))
+    vivid = str(shutil.copy(weights, tmp_path / "vivid.safetensors"))
+    call = ["evaluate", *two_photos, "--weights", vivid, grey, "--match"]
+    for match, reason in (
+        (["nobody", "true"], "no weights are called 'nobody'"),
+        (["vivid", "nobody"], "no row of the table is called 'nobody'"),
+        (["pale", "true"], "'pale' cannot be made as colourful as 'true'"),
+    ):
+        assert main([*call, *match]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert reason in line
+
+
+def test_a_table_that_cannot_be_printed_is_on_file(tmp_path, two_photos, weights, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("no such letter on this terminal")
+
+    monkeypatch.setattr("colorize_lib.metrics.format_table", fail)
+    assert main(["evaluate", *two_photos, "--weights", weights, "-o", str(tmp_path / "table")]) == 2
+    assert json.loads((tmp_path / "table.json").read_text())["photos"] == 2
+
+
 def test_a_folder_of_one_photo_can_be_trained_on(tmp_path, train_photos):
     (tmp_path / "photos").mkdir()
     shutil.copy(train_photos[0], tmp_path / "photos")

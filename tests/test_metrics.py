@@ -7,19 +7,25 @@ import scipy.linalg
 import skimage.color
 import skimage.metrics
 import torch
+import torch.nn.functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from colorize_lib.color import rgb_to_lab
 from colorize_lib.data import make_dataloaders
 from colorize_lib.metrics import (
     BalancedAuC,
+    Blotches,
     Frechet,
+    ScaledColours,
     ab_error,
     auc,
     colourfulness,
     delta_e,
     evaluate,
     format_table,
+    matching_factor,
     mean_colour,
+    measure_generator,
     psnr,
     show,
     ssim,
@@ -207,6 +213,8 @@ def test_the_complete_table(valid_photos):
     assert true["auc"] == true["auc_balanced"] == pytest.approx(100) and true["ssim"] == pytest.approx(1)
     assert true["delta_e"] == true["delta_cf"] == true["delta_cf_each"] == 0
     assert grey["auc_balanced"] < grey["auc"] < 100 and grey["ssim"] > 0.8 and grey["delta_e"] > 5
+    assert grey["blotches"] == pytest.approx(0, abs=1e-3)
+    assert 0 < true["blotches"] < 5
     assert grey["delta_cf"] == pytest.approx(true["colourfulness_abs"], abs=0.1)
     assert true["colourfulness_abs"] < true["colourfulness"]
     columns = format_table(table).splitlines()[0]
@@ -230,3 +238,137 @@ def test_the_table_as_csv_and_json():
         and saved["table"]["grey"]["psnr"] == 1.5
         and saved["table"]["true"]["psnr"] is None
     )
+
+
+def blotches(predicted: torch.Tensor, true: torch.Tensor) -> float:
+    judge = Blotches()
+    judge.see(predicted, true)
+    return judge.value()
+
+
+def stripes(first: tuple[float, float], second: tuple[float, float]) -> torch.Tensor:
+    """(1, 2, 64, 64): upright stripes, 4 wide, of two colours, so that every window has half of each."""
+    even = torch.arange(64) // 4 % 2 == 0
+    columns = torch.where(even, torch.tensor(first)[:, None], torch.tensor(second)[:, None])
+    return columns[None, :, None, :].expand(1, 2, 64, 64).clone()
+
+
+EVEN = stripes((20.0, 0.0), (20.0, 0.0))
+
+
+def test_blotches_by_hand():
+    opposite, square = stripes((20.0, 0.0), (-20.0, 0.0)), stripes((20.0, 0.0), (0.0, 20.0))
+    assert blotches(opposite, EVEN) == pytest.approx(100)
+    assert blotches(square, EVEN) == pytest.approx(100 * (1 - 0.5**0.5))  # |mean| is 20 / √2
+
+
+def test_one_hue_has_no_blotches_however_its_chroma_changes():
+    assert blotches(stripes((40.0, 0.0), (5.0, 0.0)), EVEN) == pytest.approx(0, abs=1e-3)
+
+
+def test_grey_has_no_blotches():
+    assert blotches(torch.zeros(1, 2, 64, 64), EVEN) == 0
+
+
+def test_blotches_are_looked_for_only_where_the_true_colour_has_one_hue():
+    true = stripes((20.0, 0.0), (-20.0, 0.0))
+    assert np.isnan(blotches(EVEN, true))  # nowhere
+    true[..., 32:] = EVEN[..., 32:]
+    assert blotches(true, true) == 0
+
+
+def test_blotches_pool_all_photos():
+    opposite = stripes((20.0, 0.0), (-20.0, 0.0))
+    judge = Blotches()
+    judge.see(opposite, EVEN)
+    judge.see(EVEN, EVEN)
+    assert judge.value() == pytest.approx(50)
+    assert judge.value() == pytest.approx(blotches(torch.cat([opposite, EVEN]), torch.cat([EVEN, EVEN])))
+
+
+@pytest.fixture
+def true_ab(photo) -> torch.Tensor:
+    """a* and b* of a real photo, (1, 2, H, W)."""
+    return rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])[:, 1:]
+
+
+def clouds(like: torch.Tensor) -> torch.Tensor:
+    """Smooth colour noise of standard deviation 1: what blotches look like."""
+    noise = F.interpolate(torch.randn(1, 2, 16, 16), like.shape[2:], mode="bicubic")
+    return noise / noise.std()
+
+
+def test_a_factor_leaves_blotches_as_they_are(true_ab):
+    guess = true_ab + 5 * clouds(true_ab)
+    assert blotches(guess, true_ab) > 0.1
+    assert blotches(2.5 * guess, true_ab) == pytest.approx(blotches(guess, true_ab), rel=1e-4)
+
+
+def test_more_blotches_give_more(true_ab):
+    noise = clouds(true_ab)
+    values = [blotches(true_ab + strength * noise, true_ab) for strength in (0, 3, 6, 12)]
+    assert values == sorted(values)
+    assert values[-1] > 3 * values[0]
+
+
+@pytest.fixture
+def painter() -> torch.nn.Module:
+    """A generator that paints something."""
+    generator = build_generator("chroma_unet", pretrained=False)
+    torch.nn.init.normal_(generator.head.weight, std=0.05)
+    return generator
+
+
+@pytest.fixture
+def batches(valid_photos) -> list:
+    return list(make_dataloaders(valid_photos[:6], valid_photos[:6], 64, 4, device="cpu").valid)
+
+
+@pytest.mark.parametrize("share", [0.4, 1.7])
+def test_the_factor_gives_the_colourfulness(painter, batches, share):
+    target = share * measure_generator(painter, batches)["colourfulness"]
+    factor = matching_factor(painter, batches, target)
+    assert (factor > 1) == (share > 1)
+    scaled = measure_generator(ScaledColours(painter, factor), batches)
+    assert scaled["colourfulness"] == pytest.approx(target, rel=5e-3)
+
+
+def test_the_network_runs_once_for_its_factor(painter, batches):
+    calls = []
+    painter.register_forward_hook(lambda network, *_: calls.append(network.training))
+    matching_factor(painter.train(), batches, 20.0)
+    assert calls == [False] * len(batches)
+    assert painter.training
+
+
+def test_grey_is_matched_by_no_factor_but_0(painter, batches):
+    grey = build_generator("chroma_unet", pretrained=False)  # it starts there
+    with pytest.raises(ValueError, match="no factor up to 16"):
+        matching_factor(grey, batches, 20.0)
+    assert matching_factor(painter, batches, 0.0) == 0
+
+
+def test_a_row_of_equal_colourfulness(painter, batches):
+    table = evaluate({"ours": painter}, batches, match=("ours", "true"))
+    assert [*table][:3] == ["grey", "mean colour", "ours"]
+    assert [*table][4] == "true"
+    name = [*table][3]
+    assert name.startswith("ours × ") and float(name.removeprefix("ours × ")) > 0
+    assert table[name]["colourfulness"] == pytest.approx(table["true"]["colourfulness"], rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("match", "reason"),
+    [(("theirs", "true"), "no weights are called 'theirs'"), (("true", "ours"), "no weights are called 'true'"),
+     (("ours", "theirs"), "no row of the table is called 'theirs'")],
+)  # fmt: skip
+def test_a_match_with_no_row_is_refused(painter, batches, match, reason):
+    with pytest.raises(ValueError, match=reason):
+        evaluate({"ours": painter}, batches, match=match)
+
+
+def test_what_is_not_defined_is_left_empty():
+    table = {"grey": {"blotches": float("nan")}, "true": {"blotches": 1.0}}
+    assert format_table(table).splitlines()[1].split() == ["grey", "–"]
+    assert table_csv(table).splitlines()[1] == "grey,"
+    assert json.loads(table_json(table))["table"]["grey"]["blotches"] is None
