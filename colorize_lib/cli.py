@@ -220,6 +220,10 @@ def train_parser() -> argparse.ArgumentParser:
     recipe.add_argument("--schedule", choices=("constant", "one_cycle", "linear_decay"))
     recipe.add_argument("--discriminator-lr", type=float, metavar="X")
     recipe.add_argument("--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss")
+    recipe.add_argument(
+        "--chroma", type=float, metavar="X",
+        help="factor for the chroma of the true photos that the discriminator is shown: above 1 asks for more colour",
+    )  # fmt: skip
     recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"))
     recipe.add_argument(
         "--discriminator", choices=("patches", "features"),
@@ -267,7 +271,7 @@ def train(options: argparse.Namespace) -> int:
 
     recipe = dict(RECIPES[generator.config["name"], options.stage])
     names = ("lr", "encoder_lr", "schedule")
-    names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "gan_mode")
+    names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "chroma", "gan_mode")
     recipe |= {name: value for name in names if (value := getattr(options, name)) is not None}
     datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
     run = {

@@ -82,6 +82,8 @@ class AdversarialTraining:
         discriminator: (L, ab) → patch logits.
         lambda_l1: λ; 100 in the paper.
         gan_mode, real_label: see `GANLoss`.
+        chroma: factor for the chroma of the true photos that the discriminator is shown (DDColor's
+            authors enhance theirs by 1.2, in RGB).  L1 keeps to the true colours.
         hold_norms: use and keep the running means that the generator's batch norms came
             with, as evaluation does.  So the discriminator sees what the generator will
             paint.  It is for a pretrained generator: one that starts from scratch needs the
@@ -98,6 +100,7 @@ class AdversarialTraining:
         lambda_l1: float = 100.0,
         gan_mode: str = "vanilla",
         real_label: float = 1.0,
+        chroma: float = 1.0,
         hold_norms: bool = False,
         lr: float = 2e-4,
         discriminator_lr: float | None = None,
@@ -112,7 +115,7 @@ class AdversarialTraining:
             ),
         }
         self.gan_loss = GANLoss(gan_mode, real_label)
-        self.lambda_l1 = lambda_l1
+        self.lambda_l1, self.chroma = lambda_l1, chroma
         self.held_norms = batch_norms(generator) if hold_norms else []
         self.renew_norms = not hold_norms
 
@@ -128,7 +131,7 @@ class AdversarialTraining:
         discriminator.requires_grad_(True)
         with accelerator.autocast():
             on_fake = discriminator(torch.cat([L, fake.detach()], dim=1))
-            on_real = discriminator(torch.cat([L, ab], dim=1))
+            on_real = discriminator(torch.cat([L, ab * self.chroma], dim=1))
         loss_d = self.gan_loss.discriminator(on_real, on_fake)
         self.optimizers["discriminator"].zero_grad()
         accelerator.backward(loss_d)
@@ -190,6 +193,7 @@ def train_adversarial(
     lambda_l1: float = 100.0,
     gan_mode: str = "vanilla",
     real_label: float = 1.0,
+    chroma: float = 1.0,
     hold_norms: bool = False,
     lr: float = 2e-4,
     discriminator_lr: float | None = None,
@@ -203,8 +207,8 @@ def train_adversarial(
         generator: L → ab, best pretrained.
         discriminator: (B, 3, H, W) → logits; None for a new `PatchDiscriminator`.
         dataloaders, epochs, run: as for `pretrain`.
-        lambda_l1, gan_mode, real_label, hold_norms, lr, discriminator_lr, encoder_lr, betas: see
-            `AdversarialTraining`.
+        lambda_l1, gan_mode, real_label, chroma, hold_norms, lr, discriminator_lr, encoder_lr, betas:
+            see `AdversarialTraining`.
 
     Returns:
         The history: a row (dict) per epoch.
@@ -216,6 +220,7 @@ def train_adversarial(
         lambda_l1=lambda_l1,
         gan_mode=gan_mode,
         real_label=real_label,
+        chroma=chroma,
         hold_norms=hold_norms,
         lr=lr,
         discriminator_lr=discriminator_lr,

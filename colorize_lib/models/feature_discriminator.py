@@ -8,6 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ..color import lab_to_rgb, merge_lab
 from .chroma_unet import lay_out
 from .imagenet import imagenet_network
+from .precision import depthwise_in_float32
 
 
 class FeatureDiscriminator(nn.Module):
@@ -37,7 +38,7 @@ class FeatureDiscriminator(nn.Module):
         network = imagenet_network(eyes, features_only=True, out_indices=(1, 2, 3, 4)).eval()
         scales = network.feature_info.channels()  # at a 4th, an 8th, a 16th and a 32nd of the side
         # In a tuple, so that they are none of this module's parameters: they are neither trained nor saved.
-        self._eyes = (fold_batch_norms(network).requires_grad_(False),)
+        self._eyes = (depthwise_in_float32(fold_batch_norms(network)).requires_grad_(False),)
         self.heads = nn.ModuleList(
             head(channels, width, strides)
             for channels, strides in zip(scales, [(2, 2), (2, 1), (1, 1), (1, 1)], strict=True)
