@@ -271,7 +271,11 @@ def train(options: argparse.Namespace) -> int:
 
     recipe = dict(RECIPES[generator.config["name"], options.stage])
     names = ("lr", "encoder_lr", "schedule")
-    names += ("weight_decay",) if options.stage == "l1" else ("discriminator_lr", "lambda_l1", "chroma", "gan_mode")
+    names += (
+        ("weight_decay",)
+        if options.stage == "l1"
+        else ("discriminator_lr", "lambda_l1", "chroma", "gan_mode")
+    )
     recipe |= {name: value for name in names if (value := getattr(options, name)) is not None}
     datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
     run = {

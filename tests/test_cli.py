@@ -183,6 +183,26 @@ def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
     assert main([str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", final]) == 0
 
 
+def test_queries_are_added_to_weights_that_have_none(tmp_path, train_photos):
+    folder, a, b = (tmp_path / name for name in ("photos", "a", "b"))
+    folder.mkdir()
+    for photo in train_photos[:8]:
+        shutil.copy(photo, folder)
+    small = ["train", str(folder), "--size", "32", "--batch-size", "2", "--epochs", "1", "--device", "cpu"]
+    assert main([*small, "--out", str(a), "--queries", "0"]) == 0
+    assert main([*small, "--out", str(b), "--from", str(a), "--queries", "4"]) == 0
+    queries = [read_header(tmp_path / run / "generator.safetensors")["config"].get("queries") for run in "ab"]
+    assert queries == [None, 4]
+
+
+def test_queries_go_with_chroma_unet_alone(tmp_path, folder, capsys):
+    assert (
+        main(["train", str(folder), "--out", str(tmp_path / "a"), "--generator", "unet", "--queries", "4"])
+        == 2
+    )
+    assert "go with --generator chroma_unet" in capsys.readouterr().err
+
+
 def test_commands_that_cannot_start_say_why(tmp_path, capsys):
     assert main(["train", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run")]) == 2
     assert "nowhere is not a folder" in capsys.readouterr().err

@@ -191,6 +191,15 @@ def test_with_held_norms_the_discriminator_sees_what_evaluation_shows(pretrained
     assert torch.equal(seen[0], shown)
 
 
+def test_the_discriminator_is_shown_the_true_colours_times_chroma(loaders):
+    batch, seen = next(iter(loaders.train)), []
+    discriminator = PatchDiscriminator(filters=4)
+    discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 1:].detach()))
+    method = AdversarialTraining(build_generator("unet", filters=4), discriminator, chroma=1.1)
+    method.step(batch, Accelerator(cpu=True))
+    assert torch.equal(seen[1], batch["ab"] * 1.1)
+
+
 def test_held_norms_keep_their_running_means(pretrained, loaders):
     generator = load_checkpoint(pretrained[0] / "generator.safetensors")
     before = means(generator)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from itertools import chain
 
 import pytest
 
@@ -27,20 +28,19 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-@pytest.mark.parametrize("table", ["BUNDLED", "ON_A_GPU"])
+@pytest.mark.parametrize("table", ["STAGES", "GPU_STAGES"])
 def test_each_stage_starts_from_one_before_it(recipe, table):
-    for stages in getattr(recipe, table).values():
-        done = {None}
-        for name, start, _ in stages:
-            assert start in done
-            done.add(name)
+    done = {None}
+    for name, start, _ in chain.from_iterable(getattr(recipe, table).values()):
+        assert start in done
+        done.add(name)
 
 
 def test_the_stages_lead_to_weights_and_are_not_repeated(recipe, photos, tmp_path, monkeypatch):
     small = "--size 32 --batch-size 3 --epochs 1 --device cpu"
     stages = [("a", None, f"--queries 0 {small}"), ("b", "a", f"--queries 4 {small}")]
-    monkeypatch.setattr(recipe, "BUNDLED", {"l1": stages})
-    monkeypatch.setattr(recipe, "ON_A_GPU", {"l1": stages})
+    monkeypatch.setattr(recipe, "STAGES", {"l1": stages})
+    monkeypatch.setattr(recipe, "GPU_STAGES", {"l1": stages})
     out = tmp_path / "made"
     monkeypatch.setattr(sys, "argv", ["make.py", str(photos), "--out", str(out)])
     recipe.main()

@@ -19,27 +19,43 @@ from colorize_lib.checkpoints import read_header
 
 # Each stage: its name, the stage whose weights it starts from, its options.  The epochs are those of the bundled
 # weights, made on two CPU cores.  L1 first without colour queries, which makes its steps cheaper; then with them.
-L1_STAGES = [
-    ("l1_112", None, "--queries 0 --size 112 --batch-size 32 --epochs 5"),
-    ("l1_128", "l1_112", "--size 128 --batch-size 32 --epochs 6 --min-scale 0.25 --lr 2e-3 --encoder-lr 6e-4"),
-    ("l1_192", "l1_128", "--size 192 --batch-size 24 --epochs 1.4 --min-scale 0.25 --lr 1e-3 --encoder-lr 3e-4"),
-    ("queries_128", "l1_192", "--queries 24 --size 128 --batch-size 32 --epochs 4.4 --min-scale 0.25 --lr 2e-3 "
-     "--encoder-lr 6e-4"),
-    ("queries_192", "queries_128", "--size 192 --batch-size 24 --epochs 0.6 --min-scale 0.35 --lr 8e-4 "
-     "--encoder-lr 2.4e-4"),
-]  # fmt: skip
-# A GPU does the whole at the resolution of use in less time, so it trains longer.  These have not been run.
-GPU_L1_STAGES = [
-    ("l1_256", None, "--size 256 --batch-size 64 --epochs 30 --min-scale 0.25"),
-]
-BUNDLED = {"l1": L1_STAGES}
-ON_A_GPU = {"l1": GPU_L1_STAGES}
+STAGES = {
+    "l1": [
+        ("l1_112", None, "--queries 0 --size 112 --batch-size 32 --epochs 5"),
+        ("l1_128", "l1_112", "--size 128 --batch-size 32 --epochs 6 --min-scale 0.25 --lr 2e-3 --encoder-lr 6e-4"),
+        ("l1_192", "l1_128", "--size 192 --batch-size 24 --epochs 1.4 --min-scale 0.25 --lr 1e-3 --encoder-lr 3e-4"),
+        ("queries_128", "l1_192", "--queries 24 --size 128 --batch-size 32 --epochs 4.4 --min-scale 0.25 --lr 2e-3 "
+         "--encoder-lr 6e-4"),
+        ("queries_192", "queries_128", "--size 192 --batch-size 24 --epochs 1.2 --min-scale 0.35 --lr 8e-4 "
+         "--encoder-lr 2.4e-4"),
+    ],
+    "adversarial": [
+        ("adversarial_192", "queries_192", "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
+         "--size 192 --batch-size 12 --epochs 0.6 --min-scale 0.3 --encoder-lr 5e-5"),
+    ],
+}  # fmt: skip
+# A GPU trains at the resolution of use from the start, and longer.  These have not been run.
+GPU_STAGES = {
+    "l1": [("l1_256", None, "--size 256 --batch-size 64 --epochs 30 --min-scale 0.25")],
+    "adversarial": [
+        ("adversarial_256", "l1_256", "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
+         "--size 256 --batch-size 32 --epochs 2 --min-scale 0.25 --encoder-lr 5e-5"),
+    ],
+}  # fmt: skip
 
 
 def run(name: str, start: str | None, options: str, photos: Path, out: Path) -> None:
     """Train one stage, or go on with it."""
     folder = out / name
-    command = [sys.executable, "-m", "colorize_lib", "train", str(photos / "train"), "--valid", str(photos / "val")]
+    command = [
+        sys.executable,
+        "-m",
+        "colorize_lib",
+        "train",
+        str(photos / "train"),
+        "--valid",
+        str(photos / "val"),
+    ]
     command += ["--out", str(folder), "--cache", str(out / "cache"), *options.split()]
     command += ["--from", str(out / start)] if start else []
     command += ["--resume"] if folder.is_dir() else []
@@ -50,15 +66,15 @@ def run(name: str, start: str | None, options: str, photos: Path, out: Path) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path, help="a folder with train/ and val/")
     parser.add_argument("--out", type=Path, default=Path("runs/weights"))
     options = parser.parse_args()
-    gpu = torch.cuda.is_available()
-    precision = "--mixed-precision bf16"
-    for weights, stages in (ON_A_GPU if gpu else BUNDLED).items():
+    for weights, stages in (GPU_STAGES if torch.cuda.is_available() else STAGES).items():
         for name, start, settings in stages:
-            run(name, start, f"{settings} {precision}", options.photos, options.out)
+            run(name, start, f"{settings} --mixed-precision bf16", options.photos, options.out)
         last = options.out / stages[-1][0] / "generator.safetensors"
         header = read_header(last)
         file = options.out / f"{weights}.safetensors"
