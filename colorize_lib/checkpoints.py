@@ -22,7 +22,7 @@ from .photos import write_whole
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
-BUNDLED = ("adversarial", "l1")  # the best first
+BUNDLED = ("l1", "adversarial")  # the best first
 HUB_FILE = "generator.safetensors"
 
 
@@ -36,6 +36,7 @@ def save_checkpoint(
     *,
     dtype: torch.dtype | None = None,
     resolution: int | None = None,
+    chroma: float = 1.0,
     made_by: dict | None = None,
 ) -> Path:
     """Write a network's weights, whole or not at all.
@@ -45,6 +46,7 @@ def save_checkpoint(
         model: a generator or a discriminator of this library (it has a `config`).
         dtype: store floating-point weights in this type, e.g. torch.float16.
         resolution: pixels a side of what a generator should see; None: not known.
+        chroma: factor for a generator's colours that `Colorizer.from_pretrained` applies.
         made_by: what made them: anything that JSON can hold.
 
     Raises:
@@ -57,7 +59,8 @@ def save_checkpoint(
         for name, value in model.state_dict().items()
     }
     about = {
-        "config": model.config, "resolution": resolution, "sha256": checksum(state), "made_by": made_by or {}
+        "config": model.config, "resolution": resolution, "chroma": chroma, "sha256": checksum(state),
+        "made_by": made_by or {},
     }  # fmt: skip
     header = {"format": FORMAT, **{key: json.dumps(value) for key, value in about.items()}}
     path = Path(path)
@@ -67,7 +70,7 @@ def save_checkpoint(
 
 
 def read_header(path: str | Path) -> dict:
-    """A checkpoint's {"config": …, "resolution": …, "sha256": …, "made_by": …}.
+    """A checkpoint's {"config": …, "resolution": …, "chroma": …, "sha256": …, "made_by": …}.
 
     Raises:
         CheckpointError: if it is missing, damaged, or not one of ours.
@@ -85,6 +88,7 @@ def read_header(path: str | Path) -> dict:
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
     about = {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
+    about["chroma"] = json.loads(header.get("chroma", "1.0"))  # a former file does not say
     if about["config"].get("name") == "feature_discriminator":
         about["config"].setdefault("eyes", "tf_efficientnet_lite0")  # a former file does not name them
     return about

@@ -38,6 +38,7 @@ class Colorizer:
         generator: L (B, 1, H, W) → ab (B, 2, H, W).
         resolution: what the generator sees; about what it was trained on.
         device: None: CUDA, else MPS, else the CPU.
+        chroma: factor for the generator's colours that suits it, applied to every photo.
 
     Example:
         >>> colorizer = Colorizer.from_pretrained()
@@ -45,13 +46,18 @@ class Colorizer:
     """
 
     def __init__(
-        self, generator: nn.Module, resolution: int = RESOLUTION, device: torch.device | str | None = None
+        self,
+        generator: nn.Module,
+        resolution: int = RESOLUTION,
+        device: torch.device | str | None = None,
+        chroma: float = 1.0,
     ):
         if resolution < 1:
             raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
         self.device = torch.device(device) if device is not None else default_device()
         self.generator = generator.to(self.device).eval()
         self.resolution = resolution
+        self.chroma = chroma
 
     @classmethod
     def from_pretrained(
@@ -65,7 +71,8 @@ class Colorizer:
 
         Args:
             weights: what `find_weights` takes: a bundled name, a path, a Hugging Face Hub id.
-            resolution: None: the one that suits the weights, by their header.
+            resolution: None: the one that suits the weights, by their header.  The factor for
+                their colours comes from there, too.
             device: that of the class.
 
         Raises:
@@ -73,7 +80,8 @@ class Colorizer:
         """
         path = find_weights(weights)
         generator = load_generator(path)
-        return cls(generator, resolution or read_header(path)["resolution"] or RESOLUTION, device)
+        header = read_header(path)
+        return cls(generator, resolution or header["resolution"] or RESOLUTION, device, header["chroma"])
 
     def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Any:
         """Colour a photo, by its lightness alone: grey, sepia and colour photos are all read so.
@@ -82,7 +90,7 @@ class Colorizer:
             photo: the path of an image file, a PIL image, an array (H, W), (H, W, 1),
                 (H, W, 3) or (H, W, 4), or a tensor (3, H, W), (1, H, W) or a batch of
                 such.  Arrays and tensors: uint8, uint16 or floats in [0, 1].
-            saturation: a factor for the chroma: 0 is grey, 1 as predicted.
+            saturation: a factor for the chroma: 0 is grey, 1 what suits the weights.
             resolution: another than the colorizer's: more is finer, and less sure.
 
         Returns:
@@ -180,7 +188,7 @@ class Colorizer:
         bands = [slice(top, top + rows) for top in range(0, height, rows)]
         L = torch.cat([rgb_to_L(self._unit(rgb[..., band, :])) for band in bands], dim=2)
         small, ab = self.predict(L, resolution)
-        ab *= saturation
+        ab *= saturation * self.chroma
         planes = torch.cat([ab, slope_of_colour(small, ab), small], dim=1)
         down = scaling_matrix(planes.shape[-2], height)
         planes = planes @ scaling_matrix(planes.shape[-1], width).to(planes).T  # (B, 5, h, W)

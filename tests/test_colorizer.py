@@ -275,6 +275,13 @@ def test_l_is_the_photos_own(vivid, photo):
     assert torch.allclose(seen[0], expected, atol=1e-5)
 
 
+def test_the_weights_header_says_how_strong_their_colours_should_be(photo, vivid, tmp_path):
+    path = save_checkpoint(tmp_path / "vivid.safetensors", vivid, resolution=128, chroma=0.5)
+    by_header = Colorizer.from_pretrained(path, device="cpu")(photo)
+    by_hand = Colorizer(vivid, 128, device="cpu")(photo, saturation=0.5)
+    assert np.array_equal(by_header, by_hand)
+
+
 BUNDLED = sorted(WEIGHTS.glob("*.safetensors"))
 
 
