@@ -243,7 +243,7 @@ def test_its_own_work_is_not_coloured_again(tmp_path, train_photos, weights, cap
     ("options", "reason"),
     [(["--device", "gpu"], "no device 'gpu'"), (["--epochs", "0"], "nothing to train"),
      (["--encoder", "nonsense"], "no model called 'nonsense'"),
-     (["--encoder", "resnet18", "--generator", "unet"], "--encoder goes with"),
+     (["--encoder", "resnet18", "--generator", "unet"], "--encoder and --queries go with"),
      (["--encoder", "vit_tiny_patch16_224"], "convolutional"),
      (["--from", "l1", "--generator", "unet"], "leave out --generator"),
      (["--from", "l1", "--encoder", "resnet18"], "leave out --encoder"),
