@@ -21,7 +21,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from colorize_lib.checkpoints import load_checkpoint, read_header
+from colorize_lib.checkpoints import find_weights, load_checkpoint, read_header
 from colorize_lib.cli import RECIPES
 from colorize_lib.data import make_dataloaders, sample_photos
 from colorize_lib.metrics import evaluate, measure_generator
@@ -219,24 +219,28 @@ def test_other_norms_get_their_running_means_anew(pretrained, loaders):
     assert not any(map(torch.equal, before, means(generator)))
 
 
-def test_new_running_means_bring_evaluation_back_to_what_was_trained(pretrained, loaders):
-    """The mean colour of a batch, painted with its own statistics and with the running means."""
+def test_new_running_means_bring_evaluation_back_to_what_was_trained(loaders):
+    """The mean colour painted with batch statistics, against that painted with the running means.
+
+    After new running means the difference was 0.02 to 0.62 of the former, over seeds 0 to 4
+    (0.22 with this one): the statistics of 16 small crops vary much from batch to batch.
+    """
 
     @torch.no_grad()
-    def gap(generator) -> float:
-        twin, total = copy.deepcopy(generator).train(), 0.0
+    def difference(generator) -> float:
+        twin, trained, shown = copy.deepcopy(generator).train(), 0, 0
         for batch in loaders.train:
-            trained, shown = (network(batch["L"]).mean(dim=(0, 2, 3)) for network in (twin, generator.eval()))
-            total += (trained - shown).abs().mean().item()
-        return total / len(loaders.train)
+            trained += twin(batch["L"]).mean(dim=(0, 2, 3))
+            shown += generator.eval()(batch["L"]).mean(dim=(0, 2, 3))
+        return (trained - shown).abs().mean().item()
 
     torch.manual_seed(0)
-    generator = load_checkpoint(pretrained[0] / "generator.safetensors")
+    generator = load_checkpoint(find_weights("l1"))
     for norm in batch_norms(generator):
-        norm.weight.data.mul_(1 + 0.3 * torch.randn(len(norm.weight)))  # the weights move on
-    stale = gap(generator)
+        norm.bias.data += 0.5 * torch.randn(len(norm.bias))  # the weights move on, the means stay
+    stale = difference(generator)
     renew_norms(generator, loaders.train)
-    assert gap(generator) < 0.5 * stale, (gap(generator), stale)
+    assert difference(generator) < 0.8 * stale
 
 
 def test_the_encoder_gets_a_learning_rate_of_its_own():
