@@ -27,16 +27,16 @@ class ChromaUnet(nn.Module):
     Args:
         encoder: the name of a timm model that offers features at 1/4, 1/8, 1/16 and
             1/32 of the resolution, as the convolutional ones do.
-        pretrained: start the encoder from its ImageNet weights.  Those of the
-            default encoder come as a Python package and need no network; others
-            are downloaded by timm.  Where they cannot be had, a warning says so
+        pretrained: start the encoder from its ImageNet weights.  Those of
+            EfficientNet-Lite0 (the default), Lite1 and Lite2 come as Python packages and
+            need no network; others are downloaded by timm.  Where they cannot be had, a warning says so
             and the encoder starts from random weights.
         widths: channels of the decoder at 1/16, 1/8 and 1/4 of the resolution.
         queries: number of colour queries (see `ColourQueries`) whose maps join the
             decoder's last map; 0: none, the plain U-Net that lesson 06 builds.
 
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W).
-    3.9 million parameters with the default encoder, 4.4 million with 24 queries.
+    3.9 million parameters with the default encoder, 4.3 million with 24 queries.
     The last layer starts at zero, so an untrained generator predicts grey.
 
     Raises:
