@@ -47,10 +47,12 @@ from colorize_lib import (
     sample_photos,
     save_photo,
 )  # fmt: skip
-from colorize_lib.data import PhotoDataset, default_device, lab_batch, one_torch_thread
+from colorize_lib.data import PhotoDataset, lab_batch, one_torch_thread
+from colorize_lib.devices import default_device
+from colorize_lib.files import write_whole
 from colorize_lib.metrics import evaluate, measure_generator
 from colorize_lib.models import DynamicUnetGenerator, FeatureDiscriminator, PatchDiscriminator
-from colorize_lib.photos import resize_photo, write_whole
+from colorize_lib.photos import resize_photo
 from colorize_lib.training import AdversarialTraining, L1Pretraining
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -7,8 +7,9 @@ __version__ = "0.1.0"
 _HOME = {
     "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut"),
     "photos": ("PhotoError", "open_photo", "save_photo"),
+    "folders": ("find_photos",),
     "data": (
-        "PhotoDataset", "fetch_photos", "find_photos", "make_dataloaders", "sample_photos", "split_photos",
+        "PhotoDataset", "fetch_photos", "make_dataloaders", "sample_photos", "split_photos",
     ),
     "models": ("PatchDiscriminator", "build_generator"),
     "losses": ("GANLoss",),

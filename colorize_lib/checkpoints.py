@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from .files import write_whole
 from .models import DISCRIMINATORS, GENERATORS
-from .photos import write_whole
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"

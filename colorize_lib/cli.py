@@ -92,7 +92,7 @@ def photo_parser() -> argparse.ArgumentParser:
 
 def colorize(options: argparse.Namespace) -> int:
     from .colorizer import Colorizer
-    from .data import default_device
+    from .devices import default_device
     from .photos import save_photo
 
     targets, there, failures = plan(options.photos, options.out, options.overwrite)
@@ -118,7 +118,7 @@ def colorize(options: argparse.Namespace) -> int:
 
 def plan(photos: list[Path], out: Path, overwrite: bool) -> tuple[dict[Path, Path], int, list[str]]:
     """Where the coloured photos go: {photo: target}, how many are there already, and what cannot be done."""
-    from .data import find_photos
+    from .folders import find_photos
 
     targets, there, failures = {}, 0, []
     for given in photos:
@@ -248,7 +248,9 @@ def train(options: argparse.Namespace) -> int:
     import torch
     from accelerate import PartialState
 
-    from .data import default_device, find_photos, make_dataloaders, split_photos
+    from .data import make_dataloaders, split_photos
+    from .devices import default_device
+    from .folders import find_photos
     from .models import FeatureDiscriminator, PatchDiscriminator
     from .training import pretrain, train_adversarial
 
@@ -363,9 +365,11 @@ def evaluate(options: argparse.Namespace) -> int:
     from torch.utils.data import DataLoader
 
     from .checkpoints import HUB_FILE, find_weights, load_generator
-    from .data import LabLoader, PhotoDataset, default_device, find_photos
+    from .data import LabLoader, PhotoDataset
+    from .devices import default_device
+    from .files import write_whole
+    from .folders import find_photos
     from .metrics import BASELINES, Frechet, evaluate, format_table, table_csv, table_json, with_shares
-    from .photos import write_whole
 
     files = (
         [options.out.with_name(options.out.name + end) for end in (".json", ".csv")] if options.out else []

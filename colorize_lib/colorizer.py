@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from .checkpoints import find_weights, load_generator, read_header
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
-from .data import default_device
+from .devices import default_device
 from .photos import PhotoError, open_photo, to_srgb
 
 RESOLUTION = 256  # of weights that do not say what they were trained on

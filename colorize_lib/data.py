@@ -27,31 +27,13 @@ from torchvision.transforms.v2.functional import resized_crop
 from tqdm.auto import tqdm
 
 from .color import rgb_to_lab, split_lab
-from .photos import SUFFIXES, PhotoError, open_photo, resize_photo, write_whole
+from .devices import default_device
+from .files import write_whole
+from .folders import find_photos
+from .photos import PhotoError, open_photo, resize_photo
 
 Batch = dict[str, Tensor]
 NEAR_GREY = 5.0  # mean chroma in CIE units: the bound for the photos that the bundled weights were trained on
-
-
-def find_photos(folder: str | Path) -> list[Path]:
-    """All image files in a folder and its subfolders, sorted; hidden ones are left out.
-
-    Raises:
-        FileNotFoundError: if there is no such folder, or no photo in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder: check the path")
-    photos = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not photos:
-        raise FileNotFoundError(f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))})")
-    return photos
 
 
 def split_photos(photos: Iterable[Path], valid: float = 0.2, seed: int = 0) -> tuple[list[Path], list[Path]]:
@@ -434,23 +416,6 @@ def lab_batch(rgb: Tensor) -> Batch:
     parts = rgb.split(1 if rgb.device.type == "cpu" else len(rgb))
     L, ab = (torch.cat(part) for part in zip(*(split_lab(rgb_to_lab(part)) for part in parts), strict=True))
     return {"L": L, "ab": ab}
-
-
-def default_device(name: str | None = None) -> torch.device:
-    """The device of that name; without one: CUDA where there is one, else MPS, else the CPU.
-
-    Raises:
-        ValueError: if there is no such device here.
-    """
-    if name is not None:
-        try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"no device '{name}' can be used here: try cpu") from error
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 DATASETS = {"imagenette": "IMAGENETTE_320", "coco_sample": "COCO_SAMPLE"}  # names in fastai's URLs

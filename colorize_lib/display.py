@@ -26,7 +26,9 @@ from torch import Tensor, nn
 
 from .color import fit_to_gamut, lab_to_rgb, merge_lab
 from .colorizer import Colorizer
-from .data import default_device, fetch_photos, find_photos, sample_photos
+from .data import fetch_photos, sample_photos
+from .devices import default_device
+from .folders import find_photos
 from .photos import PhotoError, open_photo, resize_photo, save_photo
 
 INK, ACCENT, SOFT = "#333333", "#c0392b", "#9aa5b1"

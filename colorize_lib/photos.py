@@ -3,8 +3,6 @@
 The only file that opens or writes images.
 """
 
-import os
-import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +13,8 @@ import torch
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
+
+from .files import write_whole
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
 
@@ -123,19 +123,6 @@ def save_photo(
     data = _encode(path.suffix.lower(), rgb, _exif(like), quality)
     write_whole(path, data)
     return path
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename: a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -300,9 +287,3 @@ def _encode_tiff(rgb: np.ndarray, exif: Image.Exif) -> bytes:
         buffer, rgb, photometric="rgb", compression="zlib", software=False, metadata=None, extratags=tags
     )
     return buffer.getvalue()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -30,10 +30,11 @@ from tqdm.auto import tqdm
 from .checkpoints import save_checkpoint
 from .color import fit_to_gamut, lab_to_rgb, merge_lab
 from .data import Batch, DataLoaders, LabLoader
+from .files import write_whole
 from .losses import GANLoss
 from .metrics import measure_generator
 from .models import PatchDiscriminator
-from .photos import save_photo, write_whole
+from .photos import save_photo
 
 History = list[dict[str, float]]
 

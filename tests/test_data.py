@@ -21,11 +21,11 @@ from colorize_lib.data import (
     download,
     draw_crop,
     fetch_photos,
-    find_photos,
     make_dataloaders,
     mean_chroma,
     split_photos,
 )
+from colorize_lib.folders import find_photos
 from colorize_lib.photos import PhotoError, open_photo
 
 

@@ -14,7 +14,8 @@ import colorize_lib
 from colorize_lib.photos import open_photo
 
 ORDER = [
-    "color", "photos", "data", "models", "losses", "metrics", "checkpoints", "training", "colorizer", "display", "cli",
+    "devices", "files", "color", "photos", "folders", "data", "models", "losses", "metrics", "checkpoints",
+    "training", "colorizer", "display", "cli",
 ]  # fmt: skip
 
 
