@@ -5,7 +5,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
-    "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut"),
+    "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut", "to_rgb"),
     "photos": ("PhotoError", "open_photo", "save_photo"),
     "folders": ("find_photos",),
     "data": (

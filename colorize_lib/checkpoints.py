@@ -70,17 +70,61 @@ def save_checkpoint(
 
 
 def read_header(path: str | Path) -> dict:
-    """A checkpoint's {"config": …, "resolution": …, "chroma": …, "sha256": …, "made_by": …}.
+    """Read a checkpoint's {"config": …, "resolution": …, "chroma": …, "sha256": …, "made_by": …}.
 
     Raises:
         CheckpointError: if it is missing, damaged, or not one of ours.
     """
+    return _read(path, tensors=False)[0]
+
+
+def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Module:
+    """Load weights, strictly: every tensor must be there, and no other.
+
+    Args:
+        path: a file written by `save_checkpoint`.
+        model: the network to load into; None builds the one that the file names.
+
+    Returns:
+        The network, float32; a new one is on the CPU and in eval mode, `model` stays where it was.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged, belongs to another network, or needs
+            a newer version of this library.
+    """
+    return _load(Path(path), *_read(path), model)
+
+
+def load_generator(path: str | Path) -> nn.Module:
+    """Load a generator; refuse a discriminator.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`, and for a discriminator.
+    """
+    return load_pretrained(path)[0]
+
+
+def load_pretrained(path: str | Path) -> tuple[nn.Module, dict]:
+    """Load a generator with its header (see `read_header`), which are read together.
+
+    Raises:
+        CheckpointError: as `load_generator`.
+    """
+    header, state = _read(path)
+    if header["config"]["name"] in DISCRIMINATORS:
+        raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
+    return _load(Path(path), header, state), header
+
+
+def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tensor]]:
+    """The header and, with `tensors`, the weights of a checkpoint, from one opened file."""
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: check the path of the weights")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in (file.keys() if tensors else ())}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is damaged, cut off, or not a safetensors file ({error}): copy it again"
@@ -88,27 +132,13 @@ def read_header(path: str | Path) -> dict:
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
     about = {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
-    about["chroma"] = json.loads(header.get("chroma", "1.0"))  # a former file does not say
+    about["chroma"] = json.loads(header.get("chroma", "1.0"))  # older files do not have it
     if about["config"].get("name") == "feature_discriminator":
-        about["config"].setdefault("eyes", "tf_efficientnet_lite0")  # a former file does not name them
-    return about
+        about["config"].setdefault("eyes", "tf_efficientnet_lite0")  # older files do not name their network
+    return about, state
 
 
-def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Module:
-    """Load weights, strictly: every tensor must be there, and none other.
-
-    Args:
-        path: a file by `save_checkpoint`.
-        model: a network to load into; None builds the one that the file names.
-
-    Returns:
-        The network, float32, on the device where it was (a new one: the CPU), in eval mode if new.
-
-    Raises:
-        CheckpointError: if the file is missing or damaged, belongs to another network, or needs
-            a newer version of this library.
-    """
-    header = read_header(path)
+def _load(path: Path, header: dict, state: dict[str, Tensor], model: nn.Module | None = None) -> nn.Module:
     config = dict(header["config"])
     if model is not None and model.config != config:
         raise CheckpointError(
@@ -119,8 +149,6 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
             model = build(config).eval()
         except CheckpointError as error:
             raise CheckpointError(f"{path} needs a newer version of colorize_lib: {error}") from error
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if checksum(state) != header["sha256"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match their checksum: copy it again")
     try:
@@ -129,17 +157,6 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
         detail = textwrap.shorten(str(error), 300)
         raise CheckpointError(f"{path} does not fit {_describe(config)}: {detail}") from error
     return model
-
-
-def load_generator(path: str | Path) -> nn.Module:
-    """`load_checkpoint` of what colours.
-
-    Raises:
-        CheckpointError: also for a discriminator.
-    """
-    if read_header(path)["config"]["name"] in DISCRIMINATORS:
-        raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
-    return load_checkpoint(path)
 
 
 def find_weights(weights: str | Path = "best") -> Path:

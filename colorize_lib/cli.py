@@ -119,6 +119,7 @@ def colorize(options: argparse.Namespace) -> int:
 def plan(photos: list[Path], out: Path, overwrite: bool) -> tuple[dict[Path, Path], int, list[str]]:
     """Where the coloured photos go: {photo: target}, how many are there already, and what cannot be done."""
     from .folders import find_photos
+    from .photos import writable_path
 
     targets, there, failures = {}, 0, []
     for given in photos:
@@ -131,7 +132,7 @@ def plan(photos: list[Path], out: Path, overwrite: bool) -> tuple[dict[Path, Pat
         for photo in found:
             if photo != given and out in photo.parents or photo in targets:
                 continue  # our own work, or given twice
-            target = _writable(out / photo.relative_to(root))
+            target = writable_path(out / photo.relative_to(root))
             if target in targets.values():
                 failures.append(f"{photo} would overwrite the coloured version of another photo of that name")
             elif target.exists() and photo.exists() and target.samefile(photo):
@@ -420,11 +421,6 @@ def _add_device(parser) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="cpu, cuda, mps (default: the fastest that is there)"
     )
-
-
-def _writable(target: Path) -> Path:
-    """A GIF comes out as a PNG: 256 colours would not do."""
-    return target.with_suffix(".png") if target.suffix.lower() == ".gif" else target
 
 
 def _report(done: int, failures: list[str], verb: str, there: int = 0, grey: int = 0) -> int:

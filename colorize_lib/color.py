@@ -145,6 +145,22 @@ def merge_lab(L: Tensor, ab: Tensor) -> Tensor:
     return torch.cat([(_real(L) + 1) * L_SCALE, _real(ab) * AB_SCALE], dim=1)
 
 
+def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
+    """Convert a normalised pair to sRGB, as it is shown: in the gamut, with its lightness kept.
+
+    Args:
+        L: (B, 1, H, W) in [-1, 1].
+        ab: (B, 2, H, W), (a*, b*) / 110.
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: if the shapes do not belong together.
+    """
+    return lab_to_rgb(fit_to_gamut(merge_lab(L, ab)))
+
+
 def fit_to_gamut(lab: Tensor, steps: int = 15) -> Tensor:
     """Bring colours into the sRGB gamut by taking away chroma, never lightness.
 

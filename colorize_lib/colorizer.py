@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .checkpoints import find_weights, load_generator, read_header
+from .checkpoints import find_weights, load_pretrained
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .devices import default_device
 from .photos import PhotoError, open_photo, to_srgb
@@ -78,9 +78,7 @@ class Colorizer:
         Raises:
             CheckpointError: if there are no such weights, or they cannot be used.
         """
-        path = find_weights(weights)
-        generator = load_generator(path)
-        header = read_header(path)
+        generator, header = load_pretrained(find_weights(weights))
         return cls(generator, resolution or header["resolution"] or RESOLUTION, device, header["chroma"])
 
     def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Any:

@@ -24,12 +24,12 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
 from torch import Tensor, nn
 
-from .color import fit_to_gamut, lab_to_rgb, merge_lab
+from .color import to_rgb
 from .colorizer import Colorizer
 from .data import fetch_photos, sample_photos
 from .devices import default_device
 from .folders import find_photos
-from .photos import PhotoError, open_photo, resize_photo, save_photo
+from .photos import PhotoError, open_photo, resize_photo, save_photo, writable_path
 
 INK, ACCENT, SOFT = "#333333", "#c0392b", "#9aa5b1"
 STYLE = {
@@ -147,11 +147,6 @@ def show(
     if suptitle:
         figure.suptitle(suptitle)
     plt.show()
-
-
-def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
-    """The normalised pair as RGB (B, 3, H, W) in [0, 1], with its lightness kept."""
-    return lab_to_rgb(fit_to_gamut(merge_lab(L, ab)))
 
 
 def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) -> None:
@@ -311,9 +306,7 @@ def _coloured_upload(colorizer: Colorizer, name: str, data: bytes, **options: An
     with TemporaryDirectory() as folder:
         source = Path(folder) / Path(name).name
         source.write_bytes(data)
-        target = source.with_name(f"{source.stem} in colour{source.suffix}")
-        if target.suffix.lower() == ".gif":
-            target = target.with_suffix(".png")
+        target = writable_path(source.with_name(f"{source.stem} in colour{source.suffix}"))
         try:
             before = open_photo(source)
             after = colorizer(before, **options)

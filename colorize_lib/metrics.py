@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab
+from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from .data import Batch
 from .models.imagenet import imagenet_network
 
@@ -295,11 +295,6 @@ def _means(photos: dict[str, Tensor]) -> dict[str, float]:
     return {name: values.mean().item() for name, values in photos.items()} | extra
 
 
-def show(L: Tensor, ab: Tensor) -> Tensor:
-    """Normalised L and ab → RGB in [0, 1], (B, 3, H, W), in the gamut, its lightness kept."""
-    return lab_to_rgb(fit_to_gamut(merge_lab(L, ab)))
-
-
 class Frechet:
     """Fréchet distance between coloured photos and the true ones.
 
@@ -429,7 +424,7 @@ def evaluate(
 
     if frechet is not None:
         for batch in watched("the true photos"):
-            frechet.see(show(batch["L"], batch["ab"]), real=True)
+            frechet.see(to_rgb(batch["L"], batch["ab"]), real=True)
     mean = mean_colour(watched("their mean colour"))
     options = {"frechet": frechet, "complete": complete}
     table = {
@@ -520,7 +515,7 @@ def matching_factor(generator: nn.Module, batches: Iterable[Batch], target: floa
         generator.train(was_training)
 
     def excess(factor: float) -> float:
-        values = [colourfulness(show(L, ab.float() * factor)) for L, ab in kept]
+        values = [colourfulness(to_rgb(L, ab.float() * factor)) for L, ab in kept]
         return torch.cat(values).mean().item() - target
 
     low, high = 0.0, 1.0

@@ -125,6 +125,12 @@ def save_photo(
     return path
 
 
+def writable_path(path: str | Path) -> Path:
+    """The path under which a coloured photo is written: a GIF, which has only 256 colours, becomes a PNG."""
+    path = Path(path)
+    return path.with_suffix(".png") if path.suffix.lower() == ".gif" else path
+
+
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize (H, W, 3) uint8 or uint16 to (height, width, 3) uint8: bicubic, antialiased.
 

@@ -18,6 +18,7 @@ from colorize_lib.checkpoints import (
     checksum,
     find_weights,
     load_checkpoint,
+    load_pretrained,
     read_header,
     save_checkpoint,
 )
@@ -128,6 +129,20 @@ def test_one_flipped_bit_is_found(tmp_path, generator, place):
     data[int(len(data) * place)] ^= 1
     path.write_bytes(data)
     refuse(path, "do not match their checksum")
+
+
+def test_one_load_opens_the_file_once(tmp_path, generator, monkeypatch):
+    path = save_checkpoint(tmp_path / "weights.safetensors", generator, resolution=192)
+    opened = []
+
+    def safe_open(name, **options):
+        opened.append(name)
+        return safetensors.safe_open(name, **options)
+
+    monkeypatch.setattr("colorize_lib.checkpoints.safe_open", safe_open)
+    _, header = load_pretrained(path)
+    assert opened == [path]
+    assert header["resolution"] == 192
 
 
 def test_the_header_names_the_resolution(tmp_path, generator):

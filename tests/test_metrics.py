@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from colorize_lib.color import rgb_to_lab
+from colorize_lib.color import rgb_to_lab, to_rgb
 from colorize_lib.data import make_dataloaders
 from colorize_lib.metrics import (
     BalancedAuC,
@@ -27,7 +27,6 @@ from colorize_lib.metrics import (
     mean_colour,
     measure_generator,
     psnr,
-    show,
     ssim,
     table_csv,
     table_json,
@@ -160,8 +159,8 @@ def test_frechet_distance_against_scipy(valid_photos):
     batches = list(make_dataloaders(valid_photos, valid_photos, size=96, batch_size=8, device="cpu").valid)
     frechet = Frechet()
     assert frechet.features == frechet._fid.inception.network.pretrained_cfg["architecture"]
-    true = torch.cat([show(batch["L"], batch["ab"]) for batch in batches])
-    pale = torch.cat([show(batch["L"], batch["ab"] * 0.5) for batch in batches])
+    true = torch.cat([to_rgb(batch["L"], batch["ab"]) for batch in batches])
+    pale = torch.cat([to_rgb(batch["L"], batch["ab"] * 0.5) for batch in batches])
     frechet.see(true, real=True)
     frechet.see(true, real=False)
     assert frechet.distance() == pytest.approx(0, abs=0.02)
