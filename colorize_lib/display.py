@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from .color import fit_to_gamut, lab_to_rgb, merge_lab
 from .colorizer import Colorizer
+from .course.figures import sharp_figures
 from .data import default_device, fetch_photos, find_photos, sample_photos
 from .photos import PhotoError, open_photo, resize_photo, save_photo
 
@@ -67,7 +68,8 @@ class Lesson:
             raise ValueError(f"COLORIZE_PROFILE is one of {', '.join(PROFILES)}, not '{profile}'")
         self.profile = profile
         plt.rcParams.update(STYLE)
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
+        set_matplotlib_formats("jpeg")
+        sharp_figures(STYLE["figure.dpi"])
         torch.manual_seed(0)
         print(f"{title}: profile {profile}, device {self.device}, torch {torch.__version__}, {date.today()}")
 
