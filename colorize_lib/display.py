@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from .color import to_rgb
 from .colorizer import Colorizer
+from .course.figures import sharp_figures
 from .data import fetch_photos, sample_photos
 from .devices import default_device
 from .folders import find_photos
@@ -69,7 +70,8 @@ class Lesson:
             raise ValueError(f"COLORIZE_PROFILE is one of {', '.join(PROFILES)}, not '{profile}'")
         self.profile = profile
         plt.rcParams.update(STYLE)
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
+        set_matplotlib_formats("jpeg")
+        sharp_figures(STYLE["figure.dpi"])
         torch.manual_seed(0)
         print(f"{title}: profile {profile}, device {self.device}, torch {torch.__version__}, {date.today()}")
 

@@ -1,0 +1,98 @@
+"""Is the learner's function right, and if not, which sentence helps?"""
+
+import random
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class NotYet(Exception):
+    """What is wrong with an answer, in one sentence for its author."""
+
+
+class NotWritten(NotYet):
+    """There is nothing to judge yet."""
+
+
+def expect(condition: Any, sentence: str) -> None:
+    """Refuse an answer.
+
+    Args:
+        condition: what has to hold.
+        sentence: what is wrong otherwise, and where to look.
+
+    Raises:
+        NotYet: with the sentence.
+    """
+    if not condition:
+        raise NotYet(sentence)
+
+
+def expect_same(theirs: Any, right: Tensor | float, sentence: str, within: float = 1e-4) -> None:
+    """Refuse a result that differs: in its kind, its shape, or its values.
+
+    Args:
+        theirs: what the learner's function returned.
+        right: what it has to return.
+        sentence: what is wrong when only the values differ.
+        within: the largest difference that is allowed.
+
+    Raises:
+        NotYet: with a sentence that says what differs.
+    """
+    right = torch.as_tensor(right)
+    if theirs is None or theirs is ...:
+        raise NotWritten("It returns nothing yet.")
+    if not isinstance(theirs, (Tensor, int, float)):
+        raise NotYet(f"It returns a {type(theirs).__name__}, and a tensor was expected.")
+    theirs = torch.as_tensor(theirs).detach()
+    shapes = tuple(theirs.shape), tuple(right.shape)
+    expect(shapes[0] == shapes[1], "Its result has the shape {}; {} was expected.".format(*shapes))
+    expect(theirs.isfinite().all(), "Its result holds nan or inf.")
+    difference = (theirs.double() - right.double()).abs().max().item()
+    expect(difference <= within, f"{sentence} (The largest difference is {difference:.3g}.)")
+
+
+def judge(check: Callable[[Any], None], theirs: Any) -> str | None:
+    """Run a check.  The random numbers of the lesson stay as they are.
+
+    Args:
+        check: raises `NotYet` when it is not satisfied.
+        theirs: the function or class to judge.
+
+    Returns:
+        A sentence that says what is wrong; None when nothing is.
+    """
+    state = random.getstate()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            random.seed(0)
+            check(theirs)
+    except (NotWritten, NotImplementedError):
+        return "it is yours to write."
+    except NotYet as found:
+        return str(found)
+    except Exception as error:
+        if unwritten(error):
+            return "it is yours to write."
+        return f"It stops with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{_where(error, theirs)}"
+    finally:
+        random.setstate(state)
+    return None
+
+
+def unwritten(error: Exception) -> bool:
+    """Is this what the check met because a `...` still stands in the stub?"""
+    return "ellipsis" in str(error).lower()
+
+
+def _where(error: Exception, theirs: Any) -> str:
+    """The last line of the learner's own that was run, to be added to the sentence."""
+    code = getattr(theirs, "__code__", None) or getattr(getattr(theirs, "__init__", None), "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code and frame.filename == code.co_filename and frame.line]
+    return f"  (line {own[-1].lineno}: {own[-1].line})" if own else ""

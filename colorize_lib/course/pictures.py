@@ -1,0 +1,123 @@
+"""Figures of the first lessons, so that their cells hold the idea and not the plotting."""
+
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..color import fit_to_gamut, lab_to_rgb
+from ..display import ACCENT, SOFT, show, to_image
+
+
+def show_lab(rgb: Tensor, lab: Tensor) -> None:
+    """A photo, its L*, and its a* and b*, each drawn at one lightness; rgb and lab: (1, 3, H, W)."""
+    L, a, b = lab.split(1, dim=1)
+    flat, none = torch.full_like(L, 65), torch.zeros_like(L)
+    channels = [torch.cat(parts, dim=1) for parts in ([L, none, none], [flat, a, none], [flat, none, b])]
+    titles = ["the photo", "L*: dark to light", "a*: green to red", "b*: blue to yellow"]
+    show([rgb[0], *(lab_to_rgb(fit_to_gamut(channel))[0] for channel in channels)], titles, width=12)
+
+
+def show_curve(curve: Callable[[Tensor], Tensor], at: float) -> None:
+    """The curve from what a file says to the amount of light, and one point of it."""
+    t = torch.linspace(0, 1, 200)
+    light = float(curve(torch.tensor(at)))
+    _, ax = plt.subplots(figsize=(4.5, 3))
+    ax.plot(t, curve(t))
+    ax.plot([0, at, at], [light, light, 0], ":", color=SOFT)
+    ax.set(xlabel="what the file says", ylabel="amount of light", xlim=(0, 1), ylim=(0, 1))
+    plt.show()
+
+
+def show_swatches(pairs: Tensor, titles: Sequence[str]) -> None:
+    """Pairs of colours, (N, 2, 3) RGB, each as two squares side by side."""
+    squares = [torch.cat([c[:, None, None].expand(3, 60, 60) for c in pair], dim=2) for pair in pairs]
+    show(squares, titles, width=9)
+
+
+def chroma_by_lightness(lab: Tensor) -> list[float]:
+    """Mean chroma of the pixels (3, N) with L* in 0–10, 10–20, …, 90–100."""
+    L, chroma = lab[0], lab[1:].norm(dim=0)
+    return [chroma[(low <= L) & (low + 10 > L)].mean().item() for low in range(0, 100, 10)]
+
+
+def show_chroma(values: Sequence[float]) -> None:
+    """Ten bars: the mean chroma at each lightness."""
+    _, ax = plt.subplots(figsize=(6, 2.6))
+    ax.bar(range(5, 100, 10), values, width=8, color=[str(0.1 + 0.08 * i) for i in range(10)], edgecolor=SOFT)
+    ax.set(xlabel="L* of the pixel", ylabel="mean chroma", xticks=range(0, 101, 20))
+    plt.show()
+
+
+def ab_plane(L: float, side: int = 220) -> tuple[Tensor, Tensor]:
+    """The plane at lightness L: a* to the right, b* upwards, both from -110 to 110.
+
+    Returns:
+        RGB (3, side, side), with a light grey outside the gamut, and the mask of the gamut.
+    """
+    axis = torch.linspace(-110, 110, side)
+    b, a = torch.meshgrid(axis.flip(0), axis, indexing="ij")
+    lab = torch.stack([torch.full_like(a, L), a, b])[None]
+    inside = (fit_to_gamut(lab) == lab).all(dim=1)[0]
+    return torch.where(inside, lab_to_rgb(lab)[0], torch.tensor(0.93)), inside
+
+
+def draw_ab_plane(L: float, ax: plt.Axes) -> None:
+    """The plane at lightness L with its axes."""
+    ax.imshow(to_image(ab_plane(L)[0]), extent=(-110, 110, -110, 110), interpolation="bilinear")
+    ax.axhline(0, color=SOFT, linewidth=0.6)
+    ax.axvline(0, color=SOFT, linewidth=0.6)
+    ax.set(
+        xlabel="a*: green to red",
+        ylabel="b*: blue to yellow",
+        xticks=range(-100, 101, 50),
+        yticks=range(-100, 101, 50),
+    )
+
+
+def ab_plane_picture(L: float) -> np.ndarray:
+    """The same as a picture, (H, W, 3) uint8, for a slider."""
+    figure = Figure(figsize=(3.6, 3.6), dpi=140)
+    draw_ab_plane(L, figure.subplots())
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def show_ab_planes(levels: Sequence[float]) -> None:
+    """Some planes side by side."""
+    _, axes = plt.subplots(1, len(levels), figsize=(3.1 * len(levels), 3.2), sharey=True)
+    for L, ax in zip(levels, axes, strict=True):
+        draw_ab_plane(L, ax)
+        ax.set(title=f"L* = {L}", ylabel="b*: blue to yellow" if ax is axes[0] else "")
+    plt.show()
+
+
+def show_lightness_error(pictures: dict[str, tuple[Tensor, Tensor]], white: float = 15) -> None:
+    """Pictures above, and below each by how much its L* is off; {title: (RGB (3, H, W), error (H, W))}."""
+    above, below = zip(*pictures.values(), strict=True)
+    titles = [*pictures, *(f"error of L*, up to {error.max():.1f}" for error in below)]
+    show([*above, *(error / white for error in below)], titles, columns=len(pictures), width=8)
+
+
+def show_ab_histogram(ab: Tensor) -> None:
+    """How often each colour occurs, and how strong the colours are.
+
+    Args:
+        ab: (2, N), a* and b* in CIE units.
+    """
+    chroma = ab.norm(dim=0)
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    sides = [[-110, 110], [-110, 110]]
+    left.hist2d(ab[0].numpy(), ab[1].numpy(), bins=110, range=sides, norm="log", cmap="magma_r")
+    left.axhline(0, color=SOFT, linewidth=0.5)
+    left.axvline(0, color=SOFT, linewidth=0.5)
+    left.set(xlabel="a*: green to red", ylabel="b*: blue to yellow", aspect="equal")
+    left.set_title("how often each colour occurs (log scale)")
+    right.hist(chroma.numpy(), bins=50, range=(0, 100))
+    right.axvline(chroma.median(), color=ACCENT)
+    right.set(xlabel="chroma: distance from grey", yticks=[])
+    right.set_title(f"half of all pixels are below {chroma.median():.0f}")
+    plt.show()

@@ -1,0 +1,137 @@
+"""The learner's notes: checks, guesses, the quiz.  In a browser: test_browser.py."""
+
+import random
+
+import pytest
+import torch
+
+from colorize_lib.course import Choice, Notes, NotYet, Number, expect, expect_same, judge, notes
+
+ANSWERS = """
+from colorize_lib.course import Choice, Number, expect_same
+PREDICTIONS = {"light": Choice("How <much> light?", ["a fifth", "a half"], 0)}
+QUIZ = [Choice("Is `x` grey?", ["yes", "no"], 1, "It is not."), Number("1 / 8?", 0.125, 0.001)]
+
+def double(x):
+    return 2 * x
+
+def check_double(theirs):
+    expect_same(theirs(3.0), 6.0, "Twice 3 is 6.")
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch) -> Notes:
+    (tmp_path / "77.py").write_text(ANSWERS)
+    monkeypatch.setattr(notes, "ANSWERS", tmp_path)
+    return Notes("77")
+
+
+def test_a_right_answer_is_used(lesson, capsys):
+    def double(x):
+        return x + x
+
+    assert lesson.check(double) is double
+    assert capsys.readouterr().out.startswith("✓ double: right!")
+    assert "1 of 1" in repr(lesson.summary())
+
+
+def test_a_wrong_answer_gets_its_sentence_and_ours(lesson, capsys):
+    def double(x):
+        return x**2
+
+    ours = lesson.check(double)
+    assert ours(4.0) == 8.0
+    assert "Twice 3 is 6. (The largest difference is 3.)" in capsys.readouterr().out
+    assert "0 of 1" in repr(lesson.summary())
+
+
+@pytest.mark.parametrize("body", ["return ...", "return None", "x + ...", "raise NotImplementedError"])
+def test_a_stub_is_no_mistake(lesson, capsys, body):
+    space = {}
+    exec(f"def double(x):\n    {body}", space)
+    assert lesson.check(space["double"])(4.0) == 8.0
+    assert "it is yours to write" in capsys.readouterr().out
+
+
+def test_an_error_names_the_line(lesson, capsys):
+    def double(x):
+        return x.twice()
+
+    lesson.check(double)
+    told = capsys.readouterr().out
+    assert "It stops with AttributeError" in told and "return x.twice()" in told
+
+
+def test_ours_is_not_praised(lesson, capsys):
+    def double(x):
+        return ...
+
+    ours = lesson.check(double)
+    assert lesson.check(ours) is ours
+    assert "is ours by now" in capsys.readouterr().out
+
+
+def test_an_unknown_name_is_an_error(lesson):
+    def treble(x):
+        return 3 * x
+
+    with pytest.raises(ValueError, match="no turn treble: it has double"):
+        lesson.check(treble)
+
+
+def test_a_lesson_without_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(notes, "ANSWERS", tmp_path)
+    with pytest.raises(FileNotFoundError, match="78.py does not exist"):
+        Notes("78")
+
+
+def test_a_check_leaves_the_random_numbers_alone():
+    torch.manual_seed(3), random.seed(3)
+    wanted = torch.rand(1).item(), random.random()
+    torch.manual_seed(3), random.seed(3)
+    judge(lambda theirs: theirs(), lambda: (torch.rand(9), random.random()))
+    assert (torch.rand(1).item(), random.random()) == wanted
+
+
+def test_expect():
+    expect(True, "fine")
+    with pytest.raises(NotYet, match="A sentence."):
+        expect(False, "A sentence.")
+
+
+@pytest.mark.parametrize(
+    "theirs, sentence",
+    [
+        ("six", "a str, and a tensor"),
+        (torch.ones(3), r"shape \(3,\); \(2,\)"),
+        (torch.tensor([1.0, float("nan")]), "nan or inf"),
+        (torch.tensor([1.0, 1.01]), "Off. .The largest difference is 0.01"),
+    ],
+)
+def test_expect_same_says_what_differs(theirs, sentence):
+    with pytest.raises(NotYet, match=sentence):
+        expect_same(theirs, torch.ones(2), "Off.")
+
+
+def test_expect_same_allows_a_rounding():
+    expect_same(torch.tensor([1.0, 1.00001]), torch.ones(2), "Off.")
+
+
+def test_a_guess_is_readable_without_a_kernel(lesson):
+    page = lesson.predict("light")
+    assert "a fifth" in repr(page) and "a half" in repr(page)
+    assert 'aria-label="How &lt;much&gt; light?"' in page._repr_html_()
+    assert page._repr_html_().count("<button") == 2
+
+
+def test_the_quiz_is_readable_without_a_kernel(lesson):
+    html = lesson.quiz()._repr_html_()
+    assert "<code>x</code>" in html
+    assert html.count('type="radio"') == 2 and html.count('type="text"') == 1
+    assert html.count("<details>") == 2  # the answers are folded
+
+
+def test_a_question_has_its_answer_among_its_options():
+    assert Choice("?", ["a", "b"], 1).right in (0, 1)
+    assert Number("?", 2.5).within == 0
