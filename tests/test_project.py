@@ -15,7 +15,7 @@ from colorize_lib.photos import open_photo
 
 ORDER = [
     "devices", "files", "color", "photos", "folders", "data", "models", "losses", "metrics", "checkpoints",
-    "training", "colorizer", "display", "cli",
+    "training", "colorizer", "course", "display", "cli",
 ]  # fmt: skip
 
 
@@ -36,23 +36,19 @@ def test_every_sample_has_its_row_and_its_checksum(root):
 
 def test_modules_import_only_from_modules_above_them(root):
     package = root / "colorize_lib"
-    modules = {p.stem for p in package.glob("*.py")} - {"__init__", "__main__"}
-    assert modules | {"models"} == set(ORDER)
-    for name in modules:
-        tree = ast.parse((package / f"{name}.py").read_text())
+    rooms = {p.stem: [p] for p in package.glob("*.py") if p.stem not in ("__init__", "__main__")}
+    rooms |= {p.parent.name: sorted(p.parent.glob("*.py")) for p in package.glob("*/__init__.py")}
+    assert set(rooms) == set(ORDER)
+    for room, files in rooms.items():
+        outside = 1 + any(p.name == "__init__.py" for p in files)  # the dots that lead out of the room
         used = {
             node.module.split(".")[0]
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.level
+            for path in files
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.level == outside
         }
-        later = {other for other in used if ORDER.index(other) >= ORDER.index(name)}
-        assert not later, f"{name} imports {later}"
-    for path in (package / "models").glob("*.py"):
-        tree = ast.parse(path.read_text())
-        used = {
-            node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 2
-        }
-        assert used <= set(ORDER[: ORDER.index("models")]), path
+        later = {other for other in used if ORDER.index(other) >= ORDER.index(room)}
+        assert not later, f"{room} imports {later}"
 
 
 def test_only_color_knows_the_constants(root):
