@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from .checkpoints import find_weights, load_pretrained
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .devices import default_device
+from .models import predict_ab
 from .photos import PhotoError, open_photo, to_srgb
 
 RESOLUTION = 256  # of weights that do not say what they were trained on
@@ -165,7 +166,7 @@ class Colorizer:
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
         try:
-            return small, self.generator(small).float()
+            return small, predict_ab(self.generator, {"L": small})
         except RuntimeError as error:
             if not _out_of_memory(error) or resolution // 2 < SMALLEST:
                 raise

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from .data import Batch
+from .models.generator import Generator, ab_of, inputs_of, predict_ab
 from .models.imagenet import imagenet_network
 
 FORMATS = {  # heading, width, decimals
@@ -464,12 +465,12 @@ def measure_generator(
     was_training = generator.training
     generator.eval()
     try:
-        return measure(lambda batch: generator(batch["L"]), batches, frechet, complete=complete)
+        return measure(lambda batch: predict_ab(generator, batch), batches, frechet, complete=complete)
     finally:
         generator.train(was_training)
 
 
-class ScaledColours(nn.Module):
+class ScaledColours(Generator):
     """A generator whose colours are multiplied by a factor: more colour, or less, of the same hues.
 
     Args:
@@ -481,8 +482,11 @@ class ScaledColours(nn.Module):
         super().__init__()
         self.generator, self.factor = generator, factor
 
-    def forward(self, L: Tensor) -> Tensor:
-        return self.generator(L) * self.factor
+    def inputs(self, batch: Batch) -> Tensor:
+        return inputs_of(self.generator, batch)
+
+    def forward(self, given: Tensor) -> Tensor:
+        return ab_of(self.generator, self.generator(given)) * self.factor
 
 
 @torch.no_grad()
@@ -510,7 +514,7 @@ def matching_factor(generator: nn.Module, batches: Iterable[Batch], target: floa
     was_training = generator.training
     generator.eval()
     try:
-        kept = [(batch["L"], generator(batch["L"]).half()) for batch in batches]
+        kept = [(batch["L"], predict_ab(generator, batch).half()) for batch in batches]
     finally:
         generator.train(was_training)
 

@@ -1,6 +1,6 @@
 """Generators and discriminators by name.
 
-A generator maps L (B, 1, H, W) of any H and W to ab (B, 2, H, W); see `color`.
+A generator maps L (B, 1, H, W) of any H and W to ab (B, 2, H, W); see `color`, and `Generator` for others.
 """
 
 from torch import nn
@@ -8,6 +8,7 @@ from torch import nn
 from .chroma_unet import ChromaUnet
 from .dynamic_unet import DynamicUnetGenerator
 from .feature_discriminator import FeatureDiscriminator
+from .generator import Generator, ab_of, inputs_of, predict_ab
 from .patchgan import PatchDiscriminator
 from .unet import Unet, init_weights
 
@@ -25,10 +26,14 @@ __all__ = [
     "ChromaUnet",
     "DynamicUnetGenerator",
     "FeatureDiscriminator",
+    "Generator",
     "PatchDiscriminator",
     "Unet",
+    "ab_of",
     "build_generator",
     "init_weights",
+    "inputs_of",
+    "predict_ab",
 ]
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .colour_queries import ColourQueries
+from .generator import Generator
 from .imagenet import PACKAGES, imagenet_network
 from .padding import run_padded
 from .precision import depthwise_in_float32
@@ -21,7 +22,7 @@ from .precision import depthwise_in_float32
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
 
 
-class ChromaUnet(nn.Module):
+class ChromaUnet(Generator):
     """A U-Net on any timm encoder, with ab predicted at a quarter of the resolution.
 
     Args:

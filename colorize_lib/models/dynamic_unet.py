@@ -8,10 +8,11 @@ import warnings
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
 
+from .generator import Generator
 from .padding import run_padded
 
 
-class DynamicUnetGenerator(nn.Module):
+class DynamicUnetGenerator(Generator):
     """A U-Net that fastai derives from an ImageNet ResNet18: 1 channel in, 2 out.
 
     Args:

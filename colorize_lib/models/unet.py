@@ -7,6 +7,7 @@ CVPR 2017, appendix 6.1.1 (arXiv:1611.07004).
 import torch
 from torch import Tensor, nn
 
+from .generator import Generator
 from .padding import run_padded
 
 
@@ -59,7 +60,7 @@ class UnetBlock(nn.Module):
         return y if self.outermost else torch.cat([x, y], dim=1)
 
 
-class Unet(nn.Module):
+class Unet(Generator):
     """pix2pix's generator: `downs` halvings to the bottleneck and back, a skip at every level.
 
     Args:
