@@ -14,6 +14,8 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from torch import nn
 
+    from .runs import Method
+
 DESCRIPTION = """\
 Colour black-and-white photos.
 
@@ -30,20 +32,6 @@ WEIGHTS_HELP = (
     "l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
     "or a Hugging Face Hub id, OWNER/NAME"
 )
-
-# What each generator is trained with unless the options say otherwise.  `unet` and
-# `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
-RECIPES = {
-    ("unet", "l1"): {"lr": 2e-4},
-    ("dynamic_unet", "l1"): {"lr": 1e-4},
-    ("chroma_unet", "l1"): {"lr": 3e-3, "encoder_lr": 1e-3, "schedule": "one_cycle", "weight_decay": 1e-2},
-    ("unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
-    ("dynamic_unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
-    ("chroma_unet", "adversarial"): {
-        "lr": 2e-4, "discriminator_lr": 4e-4, "betas": (0.0, 0.999), "lambda_l1": 10.0,
-        "gan_mode": "hinge", "schedule": "linear_decay", "hold_norms": True,
-    },
-}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -147,21 +135,21 @@ def plan(photos: list[Path], out: Path, overwrite: bool) -> tuple[dict[Path, Pat
 
 
 def train_parser() -> argparse.ArgumentParser:
+    """Of all options, only those that were given are in what it returns."""
     parser = argparse.ArgumentParser(
         "colorize train",
         description="Train a generator on a folder of colour photos. The run's folder gets the weights, the history, "
-        "sample pictures, and the state from which --resume goes on.",
+        "sample pictures, and the state from which --resume resumes it.",
+        argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
     parser.add_argument(
-        "--stage",
-        choices=("l1", "adversarial"),
-        default="l1",
+        "--stage", metavar="NAME",
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
-    )
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument("--resume", action="store_true", help="resume the run in DIR")
     parser.add_argument(
         "--valid",
         type=Path,
@@ -169,10 +157,9 @@ def train_parser() -> argparse.ArgumentParser:
         help="validation photos (default: a fifth of the photos, chosen by name)",
     )
     parser.add_argument(
-        "--generator",
-        choices=("chroma_unet", "dynamic_unet", "unet"),
-        help="a new one to train, instead of --from (default: chroma_unet)",
-    )
+        "--generator", metavar="NAME",
+        help="a new one to train, instead of --from: chroma_unet, dynamic_unet or unet (default: chroma_unet)",
+    )  # fmt: skip
     parser.add_argument(
         "--encoder",
         metavar="NAME",
@@ -187,18 +174,17 @@ def train_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
 
     budget = parser.add_argument_group("budget: whichever ends first (default: 20 epochs)")
-    budget.add_argument("--epochs", type=float, metavar="N")
-    budget.add_argument("--minutes", type=float, metavar="N")
+    budget.add_argument("--epochs", type=float, metavar="N", help="passes over the training photos")
+    budget.add_argument("--minutes", type=float, metavar="N", help="time, validation included")
 
     data = parser.add_argument_group("data")
     data.add_argument(
         "--size", type=int, metavar="N", help="pixels a side (default: 256 on a GPU, 128 on a CPU)"
     )
-    data.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
+    data.add_argument("--batch-size", type=int, metavar="N", help="photos in a step (default: 16)")
     data.add_argument(
         "--min-scale",
         type=float,
-        default=0.4,
         metavar="X",
         help="smallest random crop, as a share of the photo (default: 0.4)",
     )
@@ -207,40 +193,49 @@ def train_parser() -> argparse.ArgumentParser:
         help="train on near-grey photos, too; without this, photos to train on whose mean chroma is below 5 (in "
         "CIE units) are left out and counted. Validation photos are all kept",
     )  # fmt: skip
+    data.add_argument("--cache", metavar="DIR", help="folder for the decoded photos (default: in memory)")
     data.add_argument(
-        "--cache", default="memory", metavar="DIR", help="keep decoded photos here (default: in memory)"
-    )
-    data.add_argument(
-        "--workers", type=int, metavar="N", help="processes that cut crops (default: 8 on CUDA, else 0)"
-    )
+        "--workers", dest="num_workers", type=int, metavar="N",
+        help="processes that cut crops (default: 8 on CUDA, else 0)",
+    )  # fmt: skip
 
     recipe = parser.add_argument_group("recipe (the defaults depend on the generator and the stage)")
     recipe.add_argument("--lr", type=float, metavar="X", help="learning rate of the generator")
     recipe.add_argument("--encoder-lr", type=float, metavar="X", help="learning rate of its encoder")
-    recipe.add_argument("--weight-decay", type=float, metavar="X", help="l1 stage only")
-    recipe.add_argument("--schedule", choices=("constant", "one_cycle", "linear_decay"))
-    recipe.add_argument("--discriminator-lr", type=float, metavar="X")
-    recipe.add_argument("--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss")
+    recipe.add_argument(
+        "--schedule", choices=("constant", "one_cycle", "linear_decay"), help="course of the learning rates"
+    )
+    recipe.add_argument("--weight-decay", type=float, metavar="X", help="weight decay of AdamW (l1)")
+    recipe.add_argument(
+        "--discriminator-lr", type=float, metavar="X", help="learning rate of the discriminator (adversarial)"
+    )
+    recipe.add_argument(
+        "--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss (adversarial)"
+    )
     recipe.add_argument(
         "--chroma", type=float, metavar="X",
-        help="factor for the chroma of the true photos that the discriminator is shown: above 1 asks for more colour",
+        help="factor for the chroma of the true photos that the discriminator is shown: above 1 asks for more colour "
+        "(adversarial)",
     )  # fmt: skip
-    recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"))
+    recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"), help="GAN loss (adversarial)")
     recipe.add_argument(
         "--discriminator", choices=("patches", "features"),
-        help="patches: a PatchGAN; features: heads on a frozen EfficientNet-Lite1 (default: patches)",
+        help="patches: a PatchGAN; features: heads on a frozen EfficientNet-Lite1 (adversarial; default: patches)",
     )  # fmt: skip
-    recipe.add_argument("--discriminator-norm", choices=("batch", "spectral"), help="of a PatchGAN")
+    recipe.add_argument(
+        "--discriminator-norm", choices=("batch", "spectral"),
+        help="normalization of a PatchGAN (adversarial; default: spectral for the hinge loss, else batch)",
+    )  # fmt: skip
 
     run = parser.add_argument_group("run")
-    run.add_argument("--seed", type=int, default=0, metavar="N")
+    run.add_argument("--seed", type=int, metavar="N", help="seed of all that is random (default: 0)")
     run.add_argument(
-        "--save-minutes", type=float, default=5.0, metavar="N", help="save the state so often (default: 5)"
+        "--save-minutes", type=float, metavar="N", help="minutes between savings of the state (default: 5)"
     )
     run.add_argument(
-        "--validate-every", type=int, default=1, metavar="N", help="epochs between validations (default: 1)"
+        "--validate-every", type=int, metavar="N", help="epochs between validations (default: 1)"
     )
-    run.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"))
+    run.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), help="type of the calculations")
     _add_device(run)
     return parser
 
@@ -252,86 +247,101 @@ def train(options: argparse.Namespace) -> int:
     from .data import make_dataloaders, split_photos
     from .devices import default_device
     from .folders import find_photos
-    from .models import FeatureDiscriminator, PatchDiscriminator
-    from .training import pretrain, train_adversarial
+    from .training import RECIPES, fit, options_of, without
 
-    if options.resume and not options.out.is_dir():
-        raise FileNotFoundError(f"{options.out} holds no run to go on with: leave out --resume")
-    device = str(default_device(options.device))
-    if options.valid:
-        train_photos, valid_photos = find_photos(options.folder), find_photos(options.valid)
-    else:
-        train_photos, valid_photos = split_photos(find_photos(options.folder))
-    torch.manual_seed(options.seed)
-    generator = _first_generator(options)  # before the photos are decoded, which may take long
+    given = dict(vars(options))
+    out, seed, stage = given["out"], given.get("seed", 0), given.pop("stage", "l1")
+    if given.get("resume") and not out.is_dir():
+        raise FileNotFoundError(f"{out} holds no run to resume: leave out --resume")
+    device = str(default_device(given.pop("device", None)))
+    photos, valid = find_photos(given.pop("folder")), given.pop("valid", None)
+    train_photos, valid_photos = (photos, find_photos(valid)) if valid else split_photos(photos)
+    if "min_scale" in given:
+        given["scale"] = (given.pop("min_scale"), 1.0)
+
+    # Generator and method before the photos are decoded, which may take long.
+    torch.manual_seed(seed)
+    generator = _first_generator(given)
+    given = RECIPES.get((generator.config["name"], stage), {}) | given
+    run, data = options_of(fit, given), options_of(make_dataloaders, given)
+    recipe = without(given, run | data)
+    method = _method(stage, generator, recipe)
     loaders = make_dataloaders(
         train_photos, valid_photos,
-        size=options.size or (128 if device == "cpu" else 256),
-        batch_size=options.batch_size, scale=(options.min_scale, 1.0), cache=options.cache,
-        seed=options.seed, num_workers=options.workers, device=device, progress=True,
-        keep_grey=options.keep_grey,
+        **{"size": 128 if device == "cpu" else 256, **data}, device=device, progress=True,
     )  # fmt: skip
 
-    recipe = dict(RECIPES[generator.config["name"], options.stage])
-    names = ("lr", "encoder_lr", "schedule")
-    names += (
-        ("weight_decay",)
-        if options.stage == "l1"
-        else ("discriminator_lr", "lambda_l1", "chroma", "gan_mode")
-    )
-    recipe |= {name: value for name in names if (value := getattr(options, name)) is not None}
     datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
-    run = {
-        "epochs": options.epochs,
-        "minutes": options.minutes,
-        "out": options.out,
-        "resume": options.resume,
-        "save_minutes": options.save_minutes,
-        "validate_every": options.validate_every,
-        "seed": options.seed,
-        "mixed_precision": options.mixed_precision,
-        "made_by": {"command": f"colorize {shlex.join(sys.argv[1:])}", "date": date.today().isoformat(),
-                    "torch": torch.__version__, "device": device, "recipe": recipe,
-                    "photos": [len(dataset) for dataset in datasets], "grey": len(loaders.train.dataset.grey)},
+    if "schedule" in run:
+        recipe["schedule"] = run["schedule"]
+    made_by = {
+        "command": f"colorize {shlex.join(sys.argv[1:])}", "date": date.today().isoformat(),
+        "torch": torch.__version__, "device": device, "recipe": recipe,
+        "photos": [len(dataset) for dataset in datasets], "grey": len(loaders.train.dataset.grey),
     }  # fmt: skip
-    if options.stage == "l1":
-        pretrain(generator, loaders, **recipe, **run)
-    else:
-        norm = options.discriminator_norm or ("spectral" if recipe["gan_mode"] == "hinge" else "batch")
-        features = options.discriminator == "features"
-        discriminator = FeatureDiscriminator() if features else PatchDiscriminator(norm=norm)
-        train_adversarial(generator, discriminator, loaders, **recipe, **run)
+    fit(method, loaders, made_by=made_by, **run)
 
     skipped = [line for dataset in datasets for line in dataset.skipped]
     if not PartialState().is_main_process:
         return 1 if skipped else 0
-    print(f"weights: {options.out / 'generator.safetensors'}")
+    print(f"weights: {out / 'generator.safetensors'}")
     return _report(sum(map(len, datasets)), skipped, "used", grey=len(loaders.train.dataset.grey))
 
 
-def _first_generator(options: argparse.Namespace) -> "nn.Module":
-    """The generator that training starts from: that of --from, or a new one."""
+def _first_generator(given: dict) -> "nn.Module":
+    """The generator that training starts from, that of --from or a new one; takes its options out of `given`."""
     from .checkpoints import find_weights, load_generator
     from .models import build_generator
 
-    if options.start:
+    options = {name: given.pop(name) for name in ("generator", "encoder", "queries") if name in given}
+    if "start" in given:
         for name in ("generator", "encoder"):
-            if getattr(options, name):
+            if name in options:
                 raise ValueError(f"--from brings a generator of its own: leave out --{name}, or --from")
-        generator = load_generator(find_weights(options.start))
-        if options.queries and options.queries != generator.config.get("queries"):
+        generator = load_generator(find_weights(given.pop("start")))
+        queries = options.get("queries")
+        if queries is not None and queries != generator.config.get("queries", 0):
             if not hasattr(generator, "add_queries"):
                 raise ValueError(f"--queries goes with chroma_unet, not with {generator.config['name']}")
-            generator.add_queries(options.queries)
+            generator.add_queries(queries)
         return generator
-    name = options.generator or "chroma_unet"
-    given = {"encoder": options.encoder, "queries": options.queries}
-    given = {name: value for name, value in given.items() if value is not None}
+    name = options.pop("generator", "chroma_unet")
     if name == "chroma_unet":
-        given = {"queries": QUERIES} | given
-    elif given:
+        options = {"queries": QUERIES} | options
+    elif options:
         raise ValueError("--encoder and --queries go with --generator chroma_unet")
-    return build_generator(name, **given)
+    return build_generator(name, **options)
+
+
+def _method(stage: str, generator: "nn.Module", recipe: dict) -> "Method":
+    """The method of a stage, which refuses the options of another stage."""
+    from .models import FeatureDiscriminator, PatchDiscriminator
+    from .training import METHODS, options_of
+
+    if stage not in METHODS:
+        raise ValueError(f"no stage is called '{stage}': choose from {', '.join(METHODS)}")
+    for name in recipe:
+        parameter = "discriminator" if name == "discriminator_norm" else name
+        stages = [other for other, method in METHODS.items() if options_of(method, {parameter: None})]
+        if stage not in stages:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"{option} goes with --stage {' or '.join(stages)}, not with {stage}: leave it out"
+            )
+    if "encoder_lr" in recipe and not hasattr(generator, "encoder"):
+        raise ValueError(
+            f"--encoder-lr needs an encoder, which {generator.config['name']} lacks: leave it out"
+        )
+
+    options = dict(recipe)
+    features, norm = options.pop("discriminator", None) == "features", options.pop("discriminator_norm", None)
+    if features and norm:
+        raise ValueError("--discriminator-norm goes with --discriminator patches: leave it out")
+    if features:
+        options["discriminator"] = FeatureDiscriminator()
+    elif norm:
+        options["discriminator"] = PatchDiscriminator(norm=norm)
+    return METHODS[stage](generator, **options)
 
 
 def evaluate_parser() -> argparse.ArgumentParser:

@@ -166,7 +166,7 @@ class Colorizer:
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
         try:
-            return small, predict_ab(self.generator, {"L": small})
+            return small, predict_ab(self.generator, {"L": small}).float()
         except RuntimeError as error:
             if not _out_of_memory(error) or resolution // 2 < SMALLEST:
                 raise

@@ -1,42 +1,29 @@
 """L1 pretraining and adversarial training: one loop, two methods.
 
-`L1Pretraining.step` and `AdversarialTraining.step` are the two recipes, in plain
-PyTorch.  `fit` is the loop around either: epochs, validation, history, sample
-pictures, saving and going on.  Devices, mixed precision and several processes
-come from Hugging Face Accelerate; nothing here mentions CUDA.
+`L1Pretraining.step` and `AdversarialTraining.step` are the two methods, in plain
+PyTorch.  `fit` is the loop around either; budget, record and files of a run are in
+`runs`.  A third method is a class like these two, and a row in `METHODS`.  Devices,
+mixed precision and several processes come from Hugging Face Accelerate; nothing
+here mentions CUDA.
 """
 
-import csv
-import io
-import json
+import inspect
 import math
-import shutil
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import broadcast, set_seed
+from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
-from tqdm.auto import tqdm
 
-from .checkpoints import save_checkpoint
-from .color import fit_to_gamut, lab_to_rgb, merge_lab
 from .data import Batch, DataLoaders, LabLoader
-from .files import write_whole
 from .losses import GANLoss
-from .metrics import measure_generator
-from .models import PatchDiscriminator
-from .photos import save_photo
-
-History = list[dict[str, float]]
+from .models import PatchDiscriminator, inputs_of, predict_ab
+from .runs import Budget, History, Method, Run, RunFolder
 
 
 class L1Pretraining:
@@ -65,7 +52,7 @@ class L1Pretraining:
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         optimizer = self.optimizers["generator"]
         with accelerator.autocast():
-            predicted = self.networks["generator"](batch["L"])
+            predicted = predict_ab(self.networks["generator"], batch)
         loss = F.l1_loss(predicted.float(), batch["ab"])
         optimizer.zero_grad()
         accelerator.backward(loss)
@@ -80,7 +67,8 @@ class AdversarialTraining:
 
     Args:
         generator: L → ab.
-        discriminator: (L, ab) → patch logits.
+        discriminator: L and ab, concatenated → logits; None for a new `PatchDiscriminator`, with
+            spectral norm for the hinge loss (Miyato et al., ICLR 2018), else with pix2pix's batch norm.
         lambda_l1: λ; 100 in the paper.
         gan_mode, real_label: see `GANLoss`.
         chroma: factor for the chroma of the true photos that the discriminator is shown (DDColor's
@@ -96,7 +84,7 @@ class AdversarialTraining:
     def __init__(
         self,
         generator: nn.Module,
-        discriminator: nn.Module,
+        discriminator: nn.Module | None = None,
         *,
         lambda_l1: float = 100.0,
         gan_mode: str = "vanilla",
@@ -108,6 +96,9 @@ class AdversarialTraining:
         encoder_lr: float | None = None,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
+        discriminator = discriminator or PatchDiscriminator(
+            norm="spectral" if gan_mode == "hinge" else "batch"
+        )
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.optimizers = {
             "generator": torch.optim.Adam(parameter_groups(generator, lr, encoder_lr), lr=lr, betas=betas),
@@ -126,7 +117,7 @@ class AdversarialTraining:
         for norm in self.held_norms:
             norm.eval()
         with accelerator.autocast():
-            fake = generator(L)
+            fake = predict_ab(generator, batch)
 
         # The discriminator learns to tell the two apart.  `detach` keeps the generator out of it.
         discriminator.requires_grad_(True)
@@ -159,30 +150,44 @@ class AdversarialTraining:
         }
 
 
+METHODS = {"l1": L1Pretraining, "adversarial": AdversarialTraining}
+
+# What each generator is trained with: options of the method, and the schedule.  `unet` and
+# `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
+RECIPES = {
+    ("unet", "l1"): {"lr": 2e-4},
+    ("dynamic_unet", "l1"): {"lr": 1e-4},
+    ("chroma_unet", "l1"): {"lr": 3e-3, "encoder_lr": 1e-3, "schedule": "one_cycle", "weight_decay": 1e-2},
+    ("unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
+    ("dynamic_unet", "adversarial"): {"lr": 2e-4, "lambda_l1": 100.0, "gan_mode": "vanilla"},
+    ("chroma_unet", "adversarial"): {
+        "lr": 2e-4, "discriminator_lr": 4e-4, "betas": (0.0, 0.999), "lambda_l1": 10.0,
+        "gan_mode": "hinge", "schedule": "linear_decay", "hold_norms": True,
+    },
+}  # fmt: skip
+
+
 def pretrain(
-    generator: nn.Module,
-    dataloaders: DataLoaders,
-    epochs: float | None = None,
-    *,
-    lr: float = 1e-4,
-    encoder_lr: float | None = None,
-    weight_decay: float = 0.0,
-    **run,
+    generator: nn.Module, dataloaders: DataLoaders, epochs: float | None = None, **options
 ) -> History:
     """Train a generator with L1 alone, in place.
 
     Args:
-        generator: L (B, 1, H, W) → ab (B, 2, H, W).
+        generator: L (B, 1, H, W) → ab (B, 2, H, W); see `Generator` for others.
         dataloaders: see `make_dataloaders`.
         epochs: 20 if neither this nor `minutes` is given, as in the tutorial's article.
-        lr, encoder_lr, weight_decay: see `L1Pretraining`.
-        run: see `fit`: minutes, schedule, out, resume …
+        options: those of `L1Pretraining` (lr, encoder_lr, weight_decay) and of `fit` (minutes, schedule,
+            out, resume …), such as `**RECIPES["chroma_unet", "l1"]`.
 
     Returns:
         The history: a row (dict) per epoch.
+
+    Raises:
+        TypeError: for an option that neither of them has.
     """
-    method = L1Pretraining(generator, lr=lr, encoder_lr=encoder_lr, weight_decay=weight_decay)
-    return fit(method, dataloaders, epochs, **run)
+    own = options_of(L1Pretraining, options)
+    method = L1Pretraining(generator, **own)
+    return fit(method, dataloaders, epochs, **without(options, own))
 
 
 def train_adversarial(
@@ -190,45 +195,36 @@ def train_adversarial(
     discriminator: nn.Module | None,
     dataloaders: DataLoaders,
     epochs: float | None = None,
-    *,
-    lambda_l1: float = 100.0,
-    gan_mode: str = "vanilla",
-    real_label: float = 1.0,
-    chroma: float = 1.0,
-    hold_norms: bool = False,
-    lr: float = 2e-4,
-    discriminator_lr: float | None = None,
-    encoder_lr: float | None = None,
-    betas: tuple[float, float] = (0.5, 0.999),
-    **run,
+    **options,
 ) -> History:
     """Train a generator and a discriminator against each other, in place.
 
     Args:
         generator: L → ab, best pretrained.
-        discriminator: (B, 3, H, W) → logits; None for a new `PatchDiscriminator`.
-        dataloaders, epochs, run: as for `pretrain`.
-        lambda_l1, gan_mode, real_label, chroma, hold_norms, lr, discriminator_lr, encoder_lr, betas:
-            see `AdversarialTraining`.
+        discriminator: (B, 3, H, W) → logits; None for a new one, see `AdversarialTraining`.
+        dataloaders, epochs: as for `pretrain`.
+        options: those of `AdversarialTraining` (lambda_l1, gan_mode …) and of `fit`, such as
+            `**RECIPES["chroma_unet", "adversarial"]`.
 
     Returns:
         The history: a row (dict) per epoch.
+
+    Raises:
+        TypeError: for an option that neither of them has.
     """
-    set_seed(run.get("seed", 0))
-    method = AdversarialTraining(
-        generator,
-        discriminator or PatchDiscriminator(),
-        lambda_l1=lambda_l1,
-        gan_mode=gan_mode,
-        real_label=real_label,
-        chroma=chroma,
-        hold_norms=hold_norms,
-        lr=lr,
-        discriminator_lr=discriminator_lr,
-        encoder_lr=encoder_lr,
-        betas=betas,
-    )
-    return fit(method, dataloaders, epochs, **run)
+    set_seed(options.get("seed", 0))  # for a new discriminator
+    own = options_of(AdversarialTraining, options)
+    method = AdversarialTraining(generator, discriminator, **own)
+    return fit(method, dataloaders, epochs, **without(options, own))
+
+
+def options_of(function: Callable, options: dict) -> dict:
+    """Those of the options that a function, or a class, has a parameter for."""
+    return {name: options[name] for name in inspect.signature(function).parameters if name in options}
+
+
+def without(options: dict, others: dict) -> dict:
+    return {name: value for name, value in options.items() if name not in others}
 
 
 def parameter_groups(generator: nn.Module, lr: float, encoder_lr: float | None) -> list[dict]:
@@ -257,7 +253,7 @@ def renew_norms(generator: nn.Module, batches: LabLoader, count: int = 50) -> No
         batches: training photos.
         count: number of batches.
     """
-    update_bn((batch["L"] for batch in islice(batches, count)), generator)
+    update_bn((inputs_of(generator, batch) for batch in islice(batches, count)), generator)
 
 
 def one_cycle(progress: float, warmup: float = 0.25) -> float:
@@ -282,37 +278,8 @@ SCHEDULES = {
 }
 
 
-@dataclass
-class RunState:
-    """Where a run stands: everything but the networks and optimizers."""
-
-    epoch: int = 0  # epochs finished
-    batch: int = 0  # batches done in the present one
-    step: int = 0  # batches done in all
-    seconds: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)  # of the present epoch's losses
-    history: History = field(default_factory=list)
-
-    def add(self, losses: dict[str, Tensor], seconds: float) -> None:
-        self.step, self.batch, self.seconds = self.step + 1, self.batch + 1, self.seconds + seconds
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value.item()
-
-    def means(self) -> dict[str, float]:
-        return {name: total / self.batch for name, total in self.sums.items()}
-
-    def next_epoch(self) -> None:
-        self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
-
-    def state_dict(self) -> dict:
-        return dict(self.__dict__)
-
-    def load_state_dict(self, state: dict) -> None:
-        self.__dict__.update(state)
-
-
 def fit(
-    method: L1Pretraining | AdversarialTraining,
+    method: Method,
     dataloaders: DataLoaders,
     epochs: float | None = None,
     *,
@@ -330,24 +297,22 @@ def fit(
 ) -> History:
     """Run a method's steps until the epochs or the minutes are used up, whichever is first.
 
-    With `out`, the run leaves there, and keeps up to date while it goes on:
-    `generator.safetensors` (and `discriminator.safetensors`), `history.csv`,
-    `samples/epoch_….jpg` (grey | predicted | true, of validation photos that stay
-    the same), and `state/`, from which a run that was stopped or killed goes on.
-    On the CPU, a run of so many epochs that was killed and went on ends with the
-    same weights, to the bit, as one that was not.
+    With `out`, the run keeps its files there (see `RunFolder`): the weights, the
+    history, sample pictures, and the state from which it is resumed after a stop or
+    a kill.  On the CPU, a run of so many epochs that was killed and resumed ends
+    with the same weights, to the bit, as one that was not.
 
     After adversarial training on batch statistics, the running means of the
     generator's batch norms are taken anew (see `renew_norms`).
 
     Args:
-        method: `L1Pretraining` or `AdversarialTraining`.
+        method: `L1Pretraining`, `AdversarialTraining`, or another `Method`.
         dataloaders: see `make_dataloaders`.  Training is on their device.
         epochs: passes over the training photos; 20 if `minutes` is None too.
         minutes: of training time, validation included.
         schedule: of the learning rates: `constant`, `one_cycle`, `linear_decay`.
         out: the run's folder; None keeps nothing.
-        resume: go on with the run in `out`, if there is one.
+        resume: resume the run in `out`, if there is one.
         save_minutes: how often the state is saved; also at the end.
         validate_every: epochs between measurements on the validation photos.
         samples: validation photos in the sample pictures.
@@ -362,197 +327,24 @@ def fit(
 
     Raises:
         FileExistsError: if `out` holds a run and `resume` is false.
-        ValueError: for an unknown schedule, nothing to do, or a run in `out` that was
-            started with another method, other networks, other photos or batches.
+        RunError: if the run in `out` was started with another method, other networks, other photos or
+            batches, or if none of its states is whole.
+        DivergedError: if a loss or a weight is infinite or no number; what was saved before is kept.
+        ValueError: for an unknown schedule, nothing to do, or an `out` with a sampler that cannot resume.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
-    if epochs is None and minutes is None:
-        epochs = 20
-    if min(epochs or math.inf, minutes or math.inf) <= 0 or 0 in (epochs, minutes):
-        raise ValueError("there is nothing to train: epochs and minutes must be above 0")
-    out = None if out is None else Path(out)
-    if out and not resume and (out / "history.csv").exists():
-        raise FileExistsError(f"{out} holds a run already: go on with it (resume), or choose another folder")
+    budget = Budget(epochs, minutes)
+    folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by, samples=samples)
 
     set_seed(seed)
-    accelerator = _accelerator(mixed_precision, dataloaders.train.device)
-    progress = progress and accelerator.is_main_process
-    run = RunState()
-    accelerator.register_for_checkpointing(run)
-    method.networks = {name: accelerator.prepare(net).train() for name, net in method.networks.items()}
-    method.optimizers = {name: accelerator.prepare(opt) for name, opt in method.optimizers.items()}
-    groups = [group for optimizer in method.optimizers.values() for group in optimizer.param_groups]
-    rates = [group["lr"] for group in groups]
-    train = LabLoader(accelerator.prepare_data_loader(dataloaders.train.loader), accelerator.device)
-    if len(train) == 0:
-        raise ValueError(
-            "there are fewer training photos than one batch for every process: make batch_size smaller"
-        )
-    about = {
-        "method": type(method).__name__,
-        "networks": [accelerator.unwrap_model(net).config for net in method.networks.values()] if out else [],
-        "batches": len(train),
-        "batch_size": train.loader.total_batch_size,
-    }
-    if out and resume:
-        _load_state(accelerator, out, about)
-        groups = [group for optimizer in method.optimizers.values() for group in optimizer.param_groups]
-    last_step = math.inf if epochs is None else max(round(epochs * len(train)), 1)
-    tick = _stopwatch(accelerator)
-    saved = run.seconds
-
-    def used() -> float:
-        """The share of the budget that is used up; 1 is the end."""
-        return max(run.step / last_step, run.seconds / 60 / minutes if minutes is not None else 0)
-
-    def record() -> None:
-        row = {"epoch": run.epoch + 1, "step": run.step, "minutes": run.seconds / 60, **run.means()}
-        due = (run.epoch + 1) % validate_every == 0 or used() >= 1
-        if due and dataloaders.valid and accelerator.is_main_process:
-            generator = accelerator.unwrap_model(method.networks["generator"])
-            valid = LabLoader(dataloaders.valid.loader, accelerator.device)
-            values = measure_generator(generator, valid)
-            row |= {f"valid_{name}": values[name] for name in ("ab_error", "colourfulness")}
-            if out:
-                save_samples(generator, valid, out / "samples" / f"epoch_{row['epoch']:04d}.jpg", samples)
-        if progress and due:
-            tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in row.items()), file=sys.stdout)
-        run.history.append(row)
-
-    bar = tqdm(
-        initial=run.step, total=None if epochs is None else last_step, unit="batch",
-        file=sys.stdout, disable=None if progress else True, leave=False,
-    )  # fmt: skip
-    if used() < 1:
-        dataloaders.train.loader.sampler.skip = run.batch * train.loader.total_batch_size
-    while used() < 1:
-        train.loader.set_epoch(run.epoch)
-        for batch in train:
-            factor = SCHEDULES[schedule](used())
-            for group, rate in zip(groups, rates, strict=True):
-                group["lr"] = rate * factor
-            run.add(method.step(batch, accelerator), tick())
-            bar.update()
-            bar.set_postfix({name: f"{mean:.4f}" for name, mean in run.means().items()})
-
-            if used() >= 1 and method.renew_norms:
-                renew_norms(accelerator.unwrap_model(method.networks["generator"]), dataloaders.train)
-            if run.batch == len(train) or used() >= 1:
-                record()
-                run.seconds += tick()
-            if run.batch == len(train):
-                run.next_epoch()
-            if out and (used() >= 1 or run.seconds - saved >= save_minutes * 60):
-                size = getattr(train.dataset, "size", None)
-                _save_run(accelerator, method, run, out, about, made_by or {}, size)
-                saved = run.seconds
-            if used() >= 1:
-                break
-    bar.close()
-    for network in method.networks.values():
-        accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # or autocast would stay on for good
-    accelerator.free_memory()
-    return run.history
-
-
-@torch.no_grad()
-def save_samples(generator: nn.Module, batches: LabLoader, path: Path, count: int = 6) -> None:
-    """Write the first photos of `batches` as rows grey | predicted | true."""
-    batch = next(iter(batches))
-    L, ab = batch["L"][:count], batch["ab"][:count]
-    was_training = generator.training
-    predicted = generator.eval()(L).float()
-    generator.train(was_training)
-    columns = [lab_to_rgb(fit_to_gamut(merge_lab(L, x))) for x in (torch.zeros_like(ab), predicted, ab)]
-    rows = torch.cat(columns, dim=3)  # (count, 3, H, 3 W)
-    picture = rows.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().cpu()
-    save_photo(path, picture.numpy(), overwrite=True, quality=90)
-
-
-def _accelerator(mixed_precision: str | None, device: torch.device) -> Accelerator:
-    # Accelerate remembers the first Accelerator of the process and refuses a different one;
-    # a notebook trains several times, in several ways.
-    if PartialState().num_processes == 1:
-        AcceleratorState._reset_state(reset_partial_state=True)
-    if device.type == "cuda" and device.index is not None:
-        torch.cuda.set_device(device)
-    return Accelerator(
-        cpu=device.type == "cpu",
-        mixed_precision=mixed_precision,
-        # Batch norm's buffers would be overwritten between the discriminator's two passes.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
-
-
-def _stopwatch(accelerator: Accelerator) -> Callable[[], float]:
-    """A function that gives the seconds since its last call, the same in all processes."""
-    last = time.monotonic()
-
-    def tick() -> float:
-        nonlocal last
-        now = time.monotonic()
-        seconds, last = now - last, now
-        if accelerator.num_processes > 1:  # or they would disagree on when to save and to stop
-            seconds = broadcast(torch.tensor(seconds, device=accelerator.device)).item()
-        return seconds
-
-    return tick
-
-
-def _save_run(
-    accelerator: Accelerator, method, run: RunState, out: Path, about: dict, made_by: dict, size: int | None
-) -> None:
-    """Save the state, whole or not at all, then what people look at; then drop older states."""
-    part, state = out / "state" / "part", out / "state" / f"step_{run.step:08d}"
-    if accelerator.is_main_process:
-        shutil.rmtree(part, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(part))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        (part / "about.json").write_text(json.dumps(about))
-        shutil.rmtree(state, ignore_errors=True)
-        part.rename(state)
-        for name, network in method.networks.items():
-            about_it = {**made_by, "step": run.step, "last": run.history[-1] if run.history else {}}
-            network = accelerator.unwrap_model(network)
-            save_checkpoint(out / f"{name}.safetensors", network, resolution=size, made_by=about_it)
-        write_whole(out / "history.csv", history_csv(run.history).encode())
-        for old in state.parent.glob("step_*"):
-            if old != state:
-                shutil.rmtree(old)
-    accelerator.wait_for_everyone()
-
-
-def _load_state(accelerator: Accelerator, out: Path, about: dict) -> None:
-    states = sorted((out / "state").glob("step_*"))
-    if not states:
-        return
-    other = ValueError(f"the run in {out} was started with other options: use the same ones to go on")
-    if json.loads((states[-1] / "about.json").read_text()) != about:
-        raise other
-    try:
-        accelerator.load_state(str(states[-1]))
-    except (RuntimeError, ValueError) as error:  # other groups of parameters
-        raise other from error
-
-
-def history_csv(history: History) -> str:
-    """The history as CSV, with a column for every name that occurs."""
-    names = list(dict.fromkeys(name for row in history for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
-
-
-def read_history(out: str | Path) -> History:
-    """The history of the run in `out`, as `fit` returned it.
-
-    Raises:
-        FileNotFoundError: if there is none.
-    """
-    with (Path(out) / "history.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    with Run(method, dataloaders, budget, folder, mixed_precision=mixed_precision, progress=progress) as run:
+        for batch in run.batches():
+            run.step(batch, rate=SCHEDULES[schedule](run.used))
+            if run.done and method.renew_norms:
+                renew_norms(run.generator, dataloaders.train)
+            if run.done or run.epoch_is_over:
+                run.record(validate=run.done or run.epoch % validate_every == 0)
+            if run.done or run.unsaved >= save_minutes:
+                run.save()
+    return run.state.history

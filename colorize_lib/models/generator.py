@@ -28,16 +28,26 @@ class Generator(nn.Module):
         return output
 
 
+def predict_ab(generator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """The normalised ab that a generator predicts for a batch, (B, 2, H, W)."""
+    return ab_of(generator, generator(inputs_of(generator, batch)))
+
+
 def inputs_of(generator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     """What a generator is given of a batch; a module that is no `Generator` is given L."""
-    return generator.inputs(batch) if isinstance(generator, Generator) else batch["L"]
+    plain = unwrapped(generator)
+    return plain.inputs(batch) if isinstance(plain, Generator) else batch["L"]
 
 
 def ab_of(generator: nn.Module, output: Tensor) -> Tensor:
-    """The ab (B, 2, H, W) in a generator's output; that of a module that is no `Generator` is ab."""
-    return generator.to_ab(output) if isinstance(generator, Generator) else output
+    """The ab in a generator's output; that of a module that is no `Generator` is ab already."""
+    plain = unwrapped(generator)
+    return plain.to_ab(output) if isinstance(plain, Generator) else output
 
 
-def predict_ab(generator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """The ab that a generator predicts for a batch, (B, 2, H, W), float32."""
-    return ab_of(generator, generator(inputs_of(generator, batch))).float()
+def unwrapped(generator: nn.Module) -> nn.Module:
+    """A generator without what torch.compile and training in several processes put around it."""
+    for wrapper in ("_orig_mod", "module"):
+        if not isinstance(generator, Generator):
+            generator = getattr(generator, wrapper, generator)
+    return generator
