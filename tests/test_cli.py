@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from colorize_lib.checkpoints import WEIGHTS, load_checkpoint, read_header, save
 from colorize_lib.cli import main
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.training import read_history
+from colorize_lib.runs import read_history
+from colorize_lib.training import fit
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +209,7 @@ def test_commands_that_cannot_start_say_why(tmp_path, capsys):
     assert main(["train", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run")]) == 2
     assert "nowhere is not a folder" in capsys.readouterr().err
     assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), "--resume"]) == 2
-    assert "no run to go on with" in capsys.readouterr().err
+    assert "no run to resume" in capsys.readouterr().err
 
 
 def test_the_installed_command_exists(tmp_path, folder, weights):
@@ -247,7 +249,20 @@ def test_its_own_work_is_not_coloured_again(tmp_path, train_photos, weights, cap
      (["--encoder", "vit_tiny_patch16_224"], "convolutional"),
      (["--from", "l1", "--generator", "unet"], "leave out --generator"),
      (["--from", "l1", "--encoder", "resnet18"], "leave out --encoder"),
-     (["--from", "nowhere.safetensors"], "nowhere.safetensors does not exist")],
+     (["--from", "nowhere.safetensors"], "nowhere.safetensors does not exist"),
+     (["--from", "l1", "--queries", "0"], "has 24 colour queries already"),
+     (["--stage", "classes"], "no stage is called 'classes': choose from l1, adversarial"),
+     (["--generator", "resunet"], "no generator is called 'resunet'"),
+     (["--lambda-l1", "3"], "--lambda-l1 goes with --stage adversarial, not with l1: leave it out"),
+     (["--gan-mode", "hinge"], "--gan-mode goes with --stage adversarial"),
+     (["--chroma", "1.1"], "--chroma goes with --stage adversarial"),
+     (["--discriminator", "features"], "--discriminator goes with --stage adversarial"),
+     (["--discriminator-norm", "batch"], "--discriminator-norm goes with --stage adversarial"),
+     (["--discriminator-lr", "1e-4"], "--discriminator-lr goes with --stage adversarial"),
+     (["--stage", "adversarial", "--weight-decay", "0"], "--weight-decay goes with --stage l1, not with adversarial"),
+     (["--stage", "adversarial", "--discriminator", "features", "--discriminator-norm", "batch"],
+      "--discriminator-norm goes with --discriminator patches"),
+     (["--generator", "unet", "--encoder-lr", "1e-4"], "--encoder-lr needs an encoder, which unet lacks")],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:the ImageNet weights")
 def test_options_that_do_not_fit_give_one_sentence(tmp_path, folder, train_photos, options, reason, capsys):
@@ -261,9 +276,10 @@ def test_training_starts_from_bundled_weights(tmp_path, train_photos, monkeypatc
     (tmp_path / "photos").mkdir()
     shutil.copy(train_photos[0], tmp_path / "photos")
     started = []
-    monkeypatch.setattr(
-        "colorize_lib.training.pretrain", lambda generator, *_, **__: started.append(generator)
+    seen = create_autospec(
+        fit, side_effect=lambda method, *_, **__: started.append(method.networks["generator"])
     )
+    monkeypatch.setattr("colorize_lib.training.fit", seen)
     options = ["--from", "l1", "--out", str(tmp_path / "run"), "--size", "32", "--device", "cpu"]
     assert main(["train", str(tmp_path / "photos"), *options]) == 0
     expected = load_checkpoint(WEIGHTS / "l1.safetensors").state_dict()

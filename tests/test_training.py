@@ -9,6 +9,7 @@ to 4, on one thread, the same run gave:
 """
 
 import copy
+import itertools
 import os
 import signal
 import subprocess
@@ -22,12 +23,13 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from colorize_lib.checkpoints import find_weights, load_checkpoint, read_header
-from colorize_lib.cli import RECIPES
 from colorize_lib.data import make_dataloaders, sample_photos
 from colorize_lib.metrics import evaluate, measure_generator
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
+from colorize_lib.runs import read_history
 from colorize_lib.training import (
+    RECIPES,
     AdversarialTraining,
     L1Pretraining,
     batch_norms,
@@ -35,7 +37,6 @@ from colorize_lib.training import (
     one_cycle,
     parameter_groups,
     pretrain,
-    read_history,
     renew_norms,
     train_adversarial,
 )
@@ -60,9 +61,7 @@ def pretrained(loaders, same_photos, tmp_path_factory):
     out = tmp_path_factory.mktemp("l1")
     torch.manual_seed(0)
     generator = build_generator("chroma_unet")
-    history = pretrain(
-        generator, loaders, epochs=25, lr=3e-3, encoder_lr=1e-3, schedule="one_cycle", out=out, progress=False
-    )
+    history = pretrain(generator, loaders, epochs=25, **RECIPES["chroma_unet", "l1"], out=out, progress=False)
     return out, history, evaluate(generator, same_photos)
 
 
@@ -133,11 +132,25 @@ def test_a_folder_with_a_run_is_not_overwritten(pretrained, loaders):
     assert (out / "generator.safetensors").read_bytes() == before
 
 
-def test_a_budget_in_minutes_ends_the_run(loaders):
+def test_a_budget_in_minutes_ends_the_run(loaders, monkeypatch):
+    """By a clock on which a step takes 6 seconds, and so does a validation."""
+    monkeypatch.setattr("colorize_lib.runs.monotonic", itertools.count(0, 6).__next__)
     generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
-    start = time.monotonic()
-    history = pretrain(generator, loaders, minutes=0.05, schedule="one_cycle", progress=False)
-    assert 3 <= time.monotonic() - start < 15 and history[-1]["minutes"] > 0.03
+    history = pretrain(generator, loaders, minutes=1, schedule="one_cycle", progress=False)
+    steps_before_validation = len(loaders.train)
+    assert steps_before_validation == 5
+    assert [row["step"] for row in history] == [5, 9]  # 5 steps, a validation, 4 steps: 60 seconds
+    assert [row["minutes"] for row in history] == pytest.approx([0.5, 1.0])
+
+
+def test_a_budget_that_ends_in_a_validation_ends_after_one_more_step(loaders, monkeypatch):
+    """So that what is last is always as it should be: norms renewed, measured, saved."""
+    monkeypatch.setattr("colorize_lib.runs.monotonic", itertools.count(0, 6).__next__)
+    generator, renewed = build_generator("unet", filters=4), []
+    monkeypatch.setattr("colorize_lib.training.renew_norms", lambda *_: renewed.append("renewed"))
+    history = train_adversarial(generator, None, loaders, minutes=0.55, progress=False)
+    assert [row["step"] for row in history] == [5, 6]
+    assert renewed == ["renewed"]
 
 
 def test_the_discriminators_step_leaves_the_generator_alone(loaders):

@@ -1,0 +1,93 @@
+"""The examples: a new loss needs no change to the loop, the metrics or the colorizer."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from colorize_lib.checkpoints import load_generator
+from colorize_lib.color import merge_lab, rgb_to_lab, split_lab
+from colorize_lib.colorizer import Colorizer
+from colorize_lib.data import make_dataloaders, sample_photos
+from colorize_lib.metrics import evaluate
+from colorize_lib.models import GENERATORS
+from colorize_lib.photos import open_photo
+from colorize_lib.runs import read_history
+from colorize_lib.training import METHODS, RECIPES, fit
+
+
+@pytest.fixture(scope="module")
+def classes(root):
+    tables = [GENERATORS, METHODS, RECIPES]
+    before = [dict(table) for table in tables]
+    spec = importlib.util.spec_from_file_location("classes", root / "examples/classes.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    for table, rows in zip(tables, before, strict=True):
+        table.clear()
+        table.update(rows)
+
+
+@pytest.fixture(scope="module")
+def loaders():
+    return make_dataloaders(
+        sample_photos("train")[:32], sample_photos("val")[:8], size=64, batch_size=8, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(classes, loaders, tmp_path_factory):
+    """Eight epochs of four batches, with cells 20 units wide."""
+    out = tmp_path_factory.mktemp("classes")
+    torch.manual_seed(0)
+    method = classes.Classification(classes.ColourClasses(width=20.0), lr=1e-3, encoder_lr=3e-4)
+    fit(method, loaders, 8, schedule="one_cycle", out=out, validate_every=4, progress=False)
+    return out
+
+
+def test_the_loss_falls(trained):
+    losses = [row["cross_entropy"] for row in read_history(trained)]
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_the_metrics_measure_it(trained, loaders):
+    table = evaluate(load_generator(trained / "generator.safetensors"), loaders.valid)
+    assert table["model"]["colourfulness"] > 2
+    assert table["model"]["ab_error"] < 1.5 * table["grey"]["ab_error"]
+
+
+def test_the_run_validates_it_and_draws_it(trained):
+    assert [row["epoch"] for row in read_history(trained) if "valid_ab_error" in row] == [4, 8]
+    picture = open_photo(trained / "samples" / "epoch_0008.jpg").astype(int)
+    predicted = picture[:, 64:128]
+    assert (predicted.max(axis=2) - predicted.min(axis=2)).mean() > 3
+
+
+def test_the_colorizer_colours_with_it(trained):
+    photo = sample_photos("val")[0]
+    in_colour = Colorizer.from_pretrained(trained, device="cpu")(photo).astype(int)
+    assert in_colour.shape == open_photo(photo).shape
+    assert (in_colour.max(axis=2) - in_colour.min(axis=2)).mean() > 3
+
+
+def test_the_cells_are_those_of_the_colours(classes, photo):
+    ab = split_lab(rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None]))[1]
+    cells = classes.ab_cells(10.0)
+    assert len(cells) == 261
+    units = merge_lab(torch.zeros(1, 1, 1, len(cells)), cells.T[None, :, None])[0, 1:]
+    assert torch.allclose(units, (units / 10).round() * 10, atol=1e-4)
+    generator = classes.ColourClasses(pretrained=False)
+    nearest = generator.cells[generator.classes(ab)].movedim(-1, 1)
+    farthest = (merge_lab(torch.zeros_like(ab[:, :1]), ab - nearest)[:, 1:]).abs().max()
+    assert farthest < 10  # 5 inside, and a little more at the rim
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.6), (0.5, 0.36 / 0.52), (0.01, 1.0)])
+def test_the_annealed_mean_goes_from_the_mean_to_the_most_probable(classes, temperature, share):
+    """Shares of 0.6 and 0.4 for two colours: at T they are as 0.6^(1/T) to 0.4^(1/T), as in the paper's equation 5."""
+    generator = classes.ColourClasses(width=20.0, temperature=temperature, pretrained=False)
+    logits = torch.full((1, len(generator.cells), 1, 1), -1e4)
+    logits[0, :2, 0, 0] = torch.tensor([0.6, 0.4]).log()
+    expected = share * generator.cells[0] + (1 - share) * generator.cells[1]
+    assert torch.allclose(generator.to_ab(logits)[0, :, 0, 0], expected, atol=1e-4)

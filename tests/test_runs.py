@@ -1,0 +1,278 @@
+"""The folder of a run: what a crash, a kill or a number that is none can do to it."""
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader, RandomSampler
+
+from colorize_lib.checkpoints import load_checkpoint, read_header
+from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
+from colorize_lib.models import build_generator
+from colorize_lib.runs import Budget, DivergedError, RunError, RunFolder, RunState, read_history
+from colorize_lib.training import L1Pretraining, fit, pretrain, train_adversarial
+
+
+@pytest.fixture(scope="module")
+def loaders():
+    """Three batches of four photos."""
+    return make_dataloaders(sample_photos("train")[:12], size=32, batch_size=4, device="cpu")
+
+
+def small() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_generator("unet", downs=5, filters=4)
+
+
+def train(loaders, out: Path | None, epochs: float = 2, **options) -> list[dict[str, float]]:
+    return pretrain(small(), loaders, epochs, out=out, save_minutes=0, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(loaders, tmp_path_factory):
+    """Two epochs, six steps, the state saved after each."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    train(loaders, out)
+    return out
+
+
+@pytest.fixture()
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def names(out: Path) -> list[str]:
+    return [state.name for state in RunFolder(out, resume=True).states()]
+
+
+def test_two_states_are_kept(run):
+    assert names(run) == ["step_00000006", "step_00000005"]
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def halve(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+
+
+def flip_a_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+FILES = ("model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "random_states_0.pkl", "about.json",
+         "checksums.json")  # fmt: skip
+
+
+DAMAGES = [
+    (file, damage)
+    for file in FILES
+    for damage in (empty, halve, flip_a_bit, Path.unlink)
+    if (file, damage) != ("checksums.json", Path.unlink)  # that is a state of an older version
+]
+
+
+@pytest.mark.parametrize(("file", "damage"), DAMAGES)
+def test_a_damaged_state_falls_back_to_the_one_before(run, loaders, finished, file, damage):
+    damage(run / "state" / "step_00000006" / file)
+    with pytest.warns(UserWarning, match="step_00000006 is damaged .*: resuming from the state before it"):
+        history = train(loaders, run, resume=True)
+    assert [row["step"] for row in history] == [3, 6]
+    before, after = (load_file(out / "generator.safetensors") for out in (finished, run))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert names(run) == ["step_00000006", "step_00000005"]
+
+
+def test_one_sentence_when_no_state_is_whole(run, loaders):
+    for state in (run / "state").iterdir():
+        empty(state / "optimizer.bin")
+    with (
+        pytest.warns(UserWarning, match="step_00000006 is damaged"),
+        pytest.raises(RunError, match="no state of the run in .* can be resumed.*generator.safetensors$"),
+    ):
+        train(loaders, run, 3, resume=True)
+    assert load_checkpoint(run / "generator.safetensors")
+
+
+def test_a_damaged_state_ahead_of_the_run_does_not_count_among_the_two(run, loaders):
+    empty(run / "state" / "step_00000006" / "model.safetensors")
+    (run / "state" / "step_00000006").rename(run / "state" / "step_00000099")
+    with pytest.warns(UserWarning, match="step_00000099 is damaged"):
+        train(loaders, run, resume=True)
+    assert names(run) == ["step_00000006", "step_00000005"]
+
+
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "about.json"]
+)
+@pytest.mark.parametrize("damage", [empty, halve])
+def test_damage_in_a_state_of_an_older_version_gives_one_sentence(run, loaders, file, damage):
+    """It has no checksums, and there is one state alone."""
+    shutil.rmtree(run / "state" / "step_00000005")
+    state = run / "state" / "step_00000006"
+    (state / "checksums.json").unlink()
+    damage(state / file)
+    with pytest.raises(RunError, match="no state of the run"):
+        train(loaders, run, 3, resume=True)
+
+
+def test_a_state_of_an_older_version_is_resumed(run, loaders):
+    for state in (run / "state").iterdir():
+        (state / "checksums.json").unlink()
+    assert [row["step"] for row in train(loaders, run, 3, resume=True)] == [3, 6, 9]
+
+
+def test_what_gets_a_final_name_is_on_the_disk_and_older_states_go_last(tmp_path, loaders, monkeypatch):
+    synced, deleted = set(), []
+    fsync, replace, rename, rmtree = os.fsync, os.replace, Path.rename, shutil.rmtree
+
+    def watched_fsync(handle):
+        synced.add(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def check(path, target):
+        files = [path, *Path(path).rglob("*")] if Path(path).is_dir() else [path]
+        unsynced = [str(file) for file in files if os.stat(file).st_ino not in synced]
+        assert not unsynced or Path(target).suffix == ".jpg"
+
+    def watched_replace(path, target):
+        check(path, target)
+        replace(path, target)
+
+    def watched_rename(path, target):
+        check(path, target)
+        return rename(path, target)
+
+    def watched_rmtree(path, **options):
+        if Path(path).name.startswith("step_") and Path(path).exists():
+            newest = max((tmp_path / "run" / "state").glob("step_*"))
+            deleted.append(Path(path).name)
+            assert newest.stat().st_ino in synced
+            assert read_header(tmp_path / "run/generator.safetensors")["made_by"]["step"] == int(
+                newest.name[5:]
+            )
+        rmtree(path, **options)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    monkeypatch.setattr(Path, "rename", watched_rename)
+    monkeypatch.setattr(shutil, "rmtree", watched_rmtree)
+    train(loaders, tmp_path / "run")
+    assert deleted == [f"step_0000000{n}" for n in (1, 2, 3, 4)]
+
+
+class Diverging(L1Pretraining):
+    """Its loss, or a weight, becomes no number at some step."""
+
+    def __init__(self, generator, at: int, loss: float = 0.0, weight: float = 0.0):
+        super().__init__(generator)
+        self.steps, self.at, self.loss, self.weight = 0, at, loss, weight
+
+    def step(self, batch, accelerator):
+        losses = super().step(batch, accelerator)
+        self.steps += 1
+        if self.steps == self.at:
+            next(self.networks["generator"].parameters()).data.view(-1)[0] += self.weight
+            losses["l1"] = losses["l1"] + self.loss
+        return losses
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(loaders, tmp_path, value):
+    method = Diverging(small(), at=5, loss=value)
+    with pytest.raises(
+        DivergedError, match=f"step 5, because the loss 'l1' is {value}; .* of step 4 are kept"
+    ):
+        fit(method, loaders, 3, out=tmp_path / "run", save_minutes=0, progress=False)
+    assert method.steps == 5
+    weights = load_checkpoint(tmp_path / "run" / "generator.safetensors").state_dict()
+    assert all(value.isfinite().all() for value in weights.values())
+    assert read_header(tmp_path / "run" / "generator.safetensors")["made_by"]["step"] == 4
+    assert names(tmp_path / "run") == ["step_00000004", "step_00000003"]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(loaders, tmp_path):
+    """The loss of this step was still a number."""
+    method = Diverging(small(), at=2, weight=math.nan)
+    with pytest.raises(DivergedError, match="some weights of the generator .* of step 1 are kept: resume"):
+        fit(method, loaders, 3, out=tmp_path / "run", save_minutes=0, progress=False)
+    assert names(tmp_path / "run") == ["step_00000001"]
+
+
+def test_a_diverged_run_without_a_folder_says_what_to_do(loaders):
+    with pytest.raises(DivergedError, match="start again with a smaller learning rate"):
+        fit(Diverging(small(), at=1, loss=math.nan), loaders, 1, progress=False)
+
+
+def test_a_diverged_run_is_resumed_from_before(loaders, tmp_path):
+    with pytest.raises(DivergedError):
+        fit(Diverging(small(), at=5, loss=math.nan), loaders, 2, out=tmp_path, save_minutes=0, progress=False)
+    history = fit(Diverging(small(), at=99), loaders, 2, out=tmp_path, resume=True, progress=False)
+    assert [row["step"] for row in history] == [3, 6]
+
+
+def test_a_stopped_run_leaves_no_autocast_behind(loaders):
+    generator = small()
+    with pytest.raises(DivergedError):
+        fit(Diverging(generator, 1, math.nan), loaders, 1, mixed_precision="bf16", progress=False)
+    types = []
+    generator.model.down[0].register_forward_hook(lambda module, inputs, output: types.append(output.dtype))
+    generator(torch.rand(1, 1, 32, 32))
+    assert types == [torch.float32]
+
+
+def own_batches(loaders):
+    """The same photos, in batches that know no epochs."""
+    dataset = loaders.train.dataset
+    loader = DataLoader(dataset, batch_size=4, sampler=RandomSampler(dataset))
+    return type(loaders)(LabLoader(loader, "cpu"))
+
+
+def test_a_sampler_that_cannot_resume_is_refused(loaders, tmp_path):
+    with pytest.raises(
+        ValueError, match="RandomSampler cannot start in the middle of an epoch: take make_data"
+    ):
+        train(own_batches(loaders), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_any_sampler_does_where_nothing_is_kept(loaders):
+    assert len(train(own_batches(loaders), None)) == 2
+
+
+def test_a_network_that_cannot_be_saved_is_refused(loaders, tmp_path):
+    with pytest.raises(TypeError, match="Conv2d has no `config`"):
+        fit(L1Pretraining(torch.nn.Conv2d(1, 2, 1)), loaders, 1, out=tmp_path / "run", progress=False)
+
+
+def test_a_whole_run_of_another_method_is_not_taken_for_damaged(run, loaders):
+    with pytest.raises(RunError, match="was started with other options"):
+        train_adversarial(small(), None, loaders, 3, out=run, resume=True, progress=False)
+
+
+def test_the_history_is_read_as_it_was_returned(run, loaders):
+    assert train(loaders, run, resume=True) == read_history(run)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "minutes", "step", "seconds", "used"),
+    [(2, None, 5, 999, 0.5), (None, 2, 999, 30, 0.25), (2, 2, 5, 90, 0.75), (0.01, None, 1, 0, 1), (None, None, 50, 0, 0.5)],
+)  # fmt: skip
+def test_a_budget_is_used_up_by_epochs_or_by_minutes(epochs, minutes, step, seconds, used):
+    """Epochs of 5 batches; without any limit, 20 of them."""
+    assert Budget(epochs, minutes).used(RunState(step=step, seconds=seconds), batches=5) == used
+
+
+@pytest.mark.parametrize("limit", [0, -1, math.nan])
+@pytest.mark.parametrize("name", ["epochs", "minutes"])
+def test_a_budget_for_nothing_is_refused(name, limit):
+    with pytest.raises(ValueError, match="nothing to train"):
+        Budget(**{name: limit})
