@@ -53,7 +53,7 @@ from colorize_lib.files import write_whole
 from colorize_lib.metrics import evaluate, measure_generator
 from colorize_lib.models import DynamicUnetGenerator, FeatureDiscriminator, PatchDiscriminator
 from colorize_lib.photos import resize_photo
-from colorize_lib.training import AdversarialTraining, L1Pretraining
+from colorize_lib.training import RECIPES, AdversarialTraining, L1Pretraining
 
 sys.path.insert(0, str(Path(__file__).parent))
 import recipe
@@ -290,8 +290,7 @@ def our_quality(options: argparse.Namespace, share: Callable[[nn.Module], float]
     decoding = (time.monotonic() - started) / 60
     torch.manual_seed(0)
     generator = build_generator("chroma_unet").to(options.device)
-    history = pretrain(generator, loaders, minutes=options.our_minutes, lr=3e-3,
-                       encoder_lr=1e-3, weight_decay=1e-2, schedule="one_cycle")  # fmt: skip
+    history = pretrain(generator, loaders, minutes=options.our_minutes, **RECIPES["chroma_unet", "l1"])
     reached = share(AtResolution(generator, size))
     return {"minutes": decoding + history[-1]["minutes"], "decoding": decoding, "size": size, "photos": len(photos),
             "share": reached, "reached": reached <= GOAL, "steps": history[-1]["step"]}  # fmt: skip

@@ -15,7 +15,7 @@ _HOME = {
     "losses": ("GANLoss",),
     "metrics": ("ab_error", "auc", "colourfulness", "delta_e", "evaluate", "psnr", "ssim"),
     "checkpoints": ("CheckpointError", "load_checkpoint", "save_checkpoint"),
-    "training": ("pretrain", "train_adversarial"),
+    "training": ("RECIPES", "pretrain", "train_adversarial"),
     "colorizer": ("Colorizer",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -224,10 +224,20 @@ def build(config: dict) -> nn.Module:
     networks = GENERATORS | DISCRIMINATORS
     if name not in networks:
         raise CheckpointError(f"this version knows no network called '{name}'")
-    known = inspect.signature(networks[name]).parameters
-    if unknown := [option for option in options if option not in known]:
+    if unknown := [option for option in options if option not in options_of(networks[name])]:
         raise CheckpointError(f"this version knows no option '{unknown[0]}' of {name}")
     return networks[name](**options)
+
+
+def options_of(network: type) -> set[str]:
+    """The names of a class's options; where it takes `**options`, its parent's, too."""
+    known = set()
+    for parent in network.__mro__:
+        parameters = inspect.signature(parent.__init__).parameters
+        known |= parameters.keys()
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return known
 
 
 def _describe(config: dict) -> str:

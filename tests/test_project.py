@@ -15,7 +15,7 @@ from colorize_lib.photos import open_photo
 
 ORDER = [
     "devices", "files", "color", "photos", "folders", "data", "models", "losses", "metrics", "checkpoints",
-    "training", "colorizer", "course", "display", "cli",
+    "runs", "training", "colorizer", "course", "display", "cli",
 ]  # fmt: skip
 
 
