@@ -63,7 +63,7 @@ class Lesson:
         ValueError: for another profile.
     """
 
-    def __init__(self, title: str):
+    def __init__(self, title: str, seed: int = 0):
         self.title, self.device, self._start = title, default_device(), time.monotonic()
         profile = os.environ.get("COLORIZE_PROFILE") or ("quick" if self.device.type == "cpu" else "full")
         if profile not in PROFILES:
@@ -72,7 +72,7 @@ class Lesson:
         plt.rcParams.update(STYLE)
         set_matplotlib_formats("jpeg")
         sharp_figures(STYLE["figure.dpi"])
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         print(f"{title}: profile {profile}, device {self.device}, torch {torch.__version__}, {date.today()}")
 
     def pick(self, quick: Any, long: Any, full: Any) -> Any:

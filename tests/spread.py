@@ -60,6 +60,24 @@ class Watch(ast.NodeTransformer):
         return statements
 
 
+class Seeds(ast.NodeTransformer):
+    """Hands a seed in wherever a lesson draws: torch.manual_seed(0) → (seed), fit(…) → fit(…, seed=seed)."""
+
+    TAKE_A_SEED = ("Lesson", "make_dataloaders", "fit", "pretrain", "train_adversarial")
+
+    def __init__(self, seed: int):
+        self.seed = ast.Constant(seed)
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        function = ast.unparse(node.func)
+        if function == "torch.manual_seed":
+            node.args = [self.seed]
+        elif function in self.TAKE_A_SEED and not any(given.arg == "seed" for given in node.keywords):
+            node.keywords.append(ast.keyword("seed", self.seed))
+        return node
+
+
 def number(value) -> float | None:
     try:
         return float(value)
@@ -70,15 +88,8 @@ def number(value) -> float | None:
 def run(lesson: Path, seed: int) -> list:
     """Run a lesson with a seed: [[comparison, does it hold, the values of its sides], …]."""
     import matplotlib
-    import torch
-
-    from colorize_lib import data, training
 
     matplotlib.use("Agg")
-    set_seed = torch.manual_seed
-    torch.manual_seed = lambda _: set_seed(seed)
-    data.make_dataloaders.__kwdefaults__["seed"] = seed
-    training.fit.__kwdefaults__["seed"] = seed
     os.chdir(lesson.parent)
     seen = []
 
@@ -88,7 +99,7 @@ def run(lesson: Path, seed: int) -> list:
 
     space = {"__name__": "__main__", "watched": watched}
     for source in code_cells(lesson):
-        tree = Watch().visit(ast.parse(source))
+        tree = Seeds(seed).visit(Watch().visit(ast.parse(source)))
         exec(compile(ast.fix_missing_locations(tree), lesson.name, "exec"), space)
     return seen
 
