@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     make_parser, run = commands.get(arguments[0] if arguments else "", (photo_parser, colorize))
     options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = lambda message, *_, **__: print(f"colorize: {message}", file=sys.stderr)
     try:
         return run(options)
     except KeyboardInterrupt:

@@ -286,6 +286,32 @@ def test_training_starts_from_bundled_weights(tmp_path, train_photos, monkeypatc
     assert all(torch.equal(value, expected[name]) for name, value in started[0].state_dict().items())
 
 
+@pytest.fixture()
+def few_photos(tmp_path, train_photos):
+    (tmp_path / "few").mkdir()
+    for photo in train_photos[:8]:
+        shutil.copy(photo, tmp_path / "few")
+    return tmp_path / "few"
+
+
+def test_a_damaged_state_is_passed_over_with_a_sentence(tmp_path, few_photos, capsys):
+    run = ["train", str(few_photos), "--out", str(tmp_path / "run"), "--size", "32", "--batch-size", "2"]
+    run += ["--device", "cpu", "--save-minutes", "0", "--epochs"]
+    assert main([*run, "1"]) == 0
+    newest = max((tmp_path / "run" / "state").iterdir())
+    (newest / "optimizer.bin").write_bytes(b"")
+    capsys.readouterr()
+    assert main([*run, "2", "--resume"]) == 0
+    assert capsys.readouterr().err.startswith(f"colorize: {newest} is damaged (optimizer.bin does not match")
+    assert len(read_history(tmp_path / "run")) == 2
+
+
+def test_training_that_diverges_stops_with_a_sentence(tmp_path, few_photos, capsys):
+    run = ["train", str(few_photos), "--out", str(tmp_path / "run"), "--size", "32", "--batch-size", "2"]
+    assert main([*run, "--device", "cpu", "--schedule", "constant", "--lr", "1e30", "--epochs", "5"]) == 2
+    assert "run was stopped at step" in capsys.readouterr().err
+
+
 def test_near_grey_photos_are_counted_and_left_out(tmp_path, train_photos, capsys):
     colour, grey = tmp_path / "colour", tmp_path / "grey"
     for photo in train_photos[:2]:
