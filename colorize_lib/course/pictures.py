@@ -68,7 +68,9 @@ def ab_plane(L: float, side: int = 220) -> tuple[Tensor, Tensor]:
 
 def draw_ab_plane(L: float, ax: plt.Axes) -> None:
     """The plane at lightness L with its axes."""
-    ax.imshow(to_image(ab_plane(L)[0]), extent=(-AB_SCALE, AB_SCALE) * 2, interpolation="bilinear")
+    ax.imshow(
+        to_image(ab_plane(L)[0]), extent=(-AB_SCALE, AB_SCALE, -AB_SCALE, AB_SCALE), interpolation="bilinear"
+    )
     ax.axhline(0, color=SOFT, linewidth=0.6)
     ax.axvline(0, color=SOFT, linewidth=0.6)
     ax.set(

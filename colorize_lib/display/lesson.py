@@ -47,7 +47,7 @@ class Lesson:
         if profile not in PROFILES:
             raise ValueError(f"COLORIZE_PROFILE is one of {', '.join(PROFILES)}, not '{profile}'")
         self.profile = profile
-        plt.rcParams.update(**STYLE)
+        plt.rcParams.update(STYLE)  # pyright: ignore[reportCallIssue, reportArgumentType]  # wants literal keys
         set_matplotlib_formats("jpeg")
         sharp_figures(STYLE["figure.dpi"])
         torch.manual_seed(seed)

@@ -73,12 +73,17 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             convolution = module
         elif isinstance(module, nn.BatchNorm2d):
-            statistics: Any = module.running_mean, module.running_var, module.eps
+            norm: Any = module  # timm's batch norms also have their activation
             convolution.weight, convolution.bias = fuse_conv_bn_weights(
-                convolution.weight, convolution.bias, *statistics, module.weight, module.bias
+                convolution.weight,
+                convolution.bias,
+                norm.running_mean,
+                norm.running_var,
+                norm.eps,
+                norm.weight,
+                norm.bias,
             )
-            activation: Any = module.act  # timm's batch norms bring their activation
-            network.set_submodule(name, activation)
+            network.set_submodule(name, norm.act)
     return network
 
 
