@@ -1,8 +1,8 @@
-"""Weights as safetensors, with what made them, and where they are found.  The only file that reads or writes weights.
+"""Weights as safetensors files: saving, finding and loading them.  The only file that reads or writes weights.
 
-A checkpoint carries, in its header, the name and the options of its network, so
-that it can be built again, the resolution that suits it, whatever the training
-noted down, and a checksum of the weights.  No pickle is ever read.
+The header of a checkpoint holds the name and the options of its network, so that
+it can be built again, the resolution to use it at, notes on its training, and a
+checksum of the weights.  Pickle files are never read.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import json
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +23,7 @@ from .models import DISCRIMINATORS, GENERATORS
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
-BUNDLED = ("l1", "adversarial")  # the best first
+BUNDLED = ("l1", "adversarial")  # best first
 HUB_FILE = "generator.safetensors"
 
 
@@ -42,12 +43,13 @@ def save_checkpoint(
     """Write a network's weights, whole or not at all.
 
     Args:
-        path: where to; an existing file is replaced.
+        path: file to write; an existing file is replaced.
         model: a generator or a discriminator of this library (it has a `config`).
-        dtype: store floating-point weights in this type, e.g. torch.float16.
-        resolution: pixels a side of what a generator should see; None: not known.
+        dtype: type for the floating-point weights, e.g. torch.float16; None keeps theirs.
+        resolution: resolution at which the generator should see photos, in pixels a side;
+            None if it is not known.
         chroma: factor for a generator's colours that `Colorizer.from_pretrained` applies.
-        made_by: what made them: anything that JSON can hold.
+        made_by: notes on the training: anything that JSON can hold.
 
     Raises:
         TypeError: for a network without a `config`.
@@ -58,10 +60,8 @@ def save_checkpoint(
         name: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    about = {
-        "config": model.config, "resolution": resolution, "chroma": chroma, "sha256": checksum(state),
-        "made_by": made_by or {},
-    }  # fmt: skip
+    about = {"config": model.config, "resolution": resolution, "chroma": chroma}
+    about |= {"sha256": checksum(state), "made_by": made_by or {}}
     header = {"format": FORMAT, **{key: json.dumps(value) for key, value in about.items()}}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,8 +133,9 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
     about = {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
     about["chroma"] = json.loads(header.get("chroma", "1.0"))  # older files do not have it
-    if about["config"].get("name") == "feature_discriminator":
-        about["config"].setdefault("eyes", "tf_efficientnet_lite0")  # older files do not name their network
+    if about["config"].get("name") == "feature_discriminator" and "backbone" not in about["config"]:
+        # older files call it "eyes"; still older ones do not name it
+        about["config"]["backbone"] = about["config"].pop("eyes", "tf_efficientnet_lite0")
     return about, state
 
 
@@ -160,15 +161,15 @@ def _load(path: Path, header: dict, state: dict[str, Tensor], model: nn.Module |
 
 
 def find_weights(weights: str | Path = "best") -> Path:
-    """The path of weights.
+    """Find the file of weights, and download it if it is on the Hugging Face Hub.
 
     Args:
-        weights: `l1` or `adversarial`, which come with the library, or `best`, the best
-            of those; a checkpoint's path; a run's folder; or the id of a Hugging Face
+        weights: name of weights that come with the library (`l1`, `adversarial`, or `best`,
+            the best of them); path of a checkpoint; folder of a run; or id of a Hugging Face
             Hub repository, `owner/name`, from which `generator.safetensors` is downloaded.
 
     Raises:
-        CheckpointError: if there are none.
+        CheckpointError: if there are no such weights.
     """
     if str(weights) in (*BUNDLED, "best"):
         names = BUNDLED if weights == "best" else [weights]
@@ -190,13 +191,13 @@ def fetch_from_hub(repository: str) -> Path:
     """Download `generator.safetensors` of a Hugging Face Hub repository, or find it in its cache.
 
     Raises:
-        CheckpointError: if it cannot be had.
+        CheckpointError: if it cannot be downloaded.
     """
     from huggingface_hub import hf_hub_download
 
     try:
         return Path(hf_hub_download(repository, HUB_FILE))
-    except Exception as error:  # of the hub, of the network, of the disk
+    except Exception as error:  # errors of the hub, of the network and of the disk
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
             f"'{repository}' is no file or folder here, and {HUB_FILE} could not be fetched from the Hugging Face "
@@ -209,7 +210,7 @@ def checksum(state: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -240,6 +241,6 @@ def options_of(network: type) -> set[str]:
     return known
 
 
-def _describe(config: dict) -> str:
+def _describe(config: Any) -> str:
     options = ", ".join(f"{key}={value}" for key, value in config.items() if key != "name")
     return f"{config['name']}({options})"

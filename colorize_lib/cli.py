@@ -1,6 +1,7 @@
 """colorize …: photos in colour, training, evaluation, from the command line."""
 
 import argparse
+import math
 import shlex
 import shutil
 import sys
@@ -14,6 +15,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from torch import nn
 
+    from .metrics import Table
     from .runs import Method
 
 DESCRIPTION = """\
@@ -194,7 +196,9 @@ def train_parser() -> argparse.ArgumentParser:
         help="train on near-grey photos, too; without this, photos to train on whose mean chroma is below 5 (in "
         "CIE units) are left out and counted. Validation photos are all kept",
     )  # fmt: skip
-    data.add_argument("--cache", metavar="DIR", help="folder for the decoded photos (default: in memory)")
+    data.add_argument(
+        "--cache", type=Path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
+    )
     data.add_argument(
         "--workers", dest="num_workers", type=int, metavar="N",
         help="processes that cut crops (default: 8 on CUDA, else 0)",
@@ -255,8 +259,9 @@ def train(options: argparse.Namespace) -> int:
     if given.get("resume") and not out.is_dir():
         raise FileNotFoundError(f"{out} holds no run to resume: leave out --resume")
     device = str(default_device(given.pop("device", None)))
-    photos, valid = find_photos(given.pop("folder")), given.pop("valid", None)
-    train_photos, valid_photos = (photos, find_photos(valid)) if valid else split_photos(photos)
+    folder, valid = given.pop("folder"), given.pop("valid", None)
+    photos = find_photos(folder)
+    sides = (photos, find_photos(valid)) if valid else split_photos(photos, folder=folder)
     if "min_scale" in given:
         given["scale"] = (given.pop("min_scale"), 1.0)
 
@@ -268,8 +273,7 @@ def train(options: argparse.Namespace) -> int:
     recipe = without(given, run | data)
     method = _method(stage, generator, recipe)
     loaders = make_dataloaders(
-        train_photos, valid_photos,
-        **{"size": 128 if device == "cpu" else 256, **data}, device=device, progress=True,
+        *sides, **{"size": 128 if device == "cpu" else 256, **data}, device=device, progress=True,
     )  # fmt: skip
 
     datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
@@ -352,22 +356,35 @@ def evaluate_parser() -> argparse.ArgumentParser:
         "are from the true ones, beside grey and beside the photos' mean colour.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
-    parser.add_argument("--size", type=int, default=256, metavar="N",
-                        help="photos are stretched to N × N pixels (default: 256)")  # fmt: skip
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=256,
+        metavar="N",
+        help="side in pixels of the squares that photos are stretched to (default: 256)",
+    )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
     parser.add_argument(
-        "--frechet", choices=("efficientnet", "inception", "none"), default="efficientnet",
-        help="features of the Fréchet distance: EfficientNet-Lite2's, which come with the extra `lessons`; Inception's, "
-        "those of published FIDs, downloaded once (needs torch-fidelity); or none, which is faster (default: efficientnet)",
-    )  # fmt: skip
+        "--frechet",
+        choices=("efficientnet", "inception", "none"),
+        default="efficientnet",
+        help="features for the Fréchet distance: those of EfficientNet-Lite2, which come with the extra `lessons`; "
+        "those of Inception, as in published FIDs, downloaded once (needs torch-fidelity); or none, which is "
+        "faster (default: efficientnet)",
+    )
     parser.add_argument(
-        "--match", nargs=2, metavar=("NAME", "OTHER"),
-        help="one row more: the weights NAME with their colours multiplied by the factor that makes them as colourful "
-        "as the row OTHER, such as --match l1 adversarial, or --match l1 true",
-    )  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, metavar="NAME",
-                        help="write the table to NAME.json and NAME.csv, too")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace them if they are there already")
+        "--match",
+        nargs=2,
+        metavar=("NAME", "OTHER"),
+        help="add a row: the weights NAME with their colours multiplied by the factor that makes them as colourful "
+        "as the row OTHER, for example --match l1 adversarial, or --match l1 true",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="NAME", help="write the table to NAME.json and NAME.csv, too"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace NAME.json and NAME.csv if they exist"
+    )
     _add_weights(parser, nargs="+", default=["best"])
     _add_device(parser)
     return parser
@@ -376,51 +393,74 @@ def evaluate_parser() -> argparse.ArgumentParser:
 def evaluate(options: argparse.Namespace) -> int:
     from torch.utils.data import DataLoader
 
-    from .checkpoints import HUB_FILE, find_weights, load_generator
     from .data import LabLoader, PhotoDataset
     from .devices import default_device
-    from .files import write_whole
     from .folders import find_photos
-    from .metrics import BASELINES, Frechet, evaluate, format_table, table_csv, table_json, with_shares
+    from .frechet import Frechet
+    from .metrics import ALL, evaluate
+    from .tables import format_table, with_shares
 
-    files = (
-        [options.out.with_name(options.out.name + end) for end in (".json", ".csv")] if options.out else []
-    )
-    for file in files:
-        if file.exists() and not options.overwrite:
-            raise FileExistsError(f"{file} exists already: choose another name, or --overwrite")
+    files = _table_files(options.out, options.overwrite)
     device = default_device(options.device)
-    generators = {}
-    for given in options.weights:
-        path = find_weights(given)
-        # A bundled name, the run's folder, or the file's own name; where that is taken, all that was given.
-        name = path.stem if path.name != HUB_FILE else Path(given.removesuffix(HUB_FILE)).name or "model"
-        if name in (*BASELINES, *generators):
-            name = given
-        if name in (*BASELINES, *generators):
-            raise ValueError(
-                f"two rows of the table would be called '{name}': give the weights by another path"
-            )
-        generators[name] = load_generator(path).to(device)
+    generators = {name: network.to(device) for name, network in _generators(options.weights).items()}
     dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
     if len(dataset) == 1 and options.frechet != "none":
         raise ValueError(f"{options.folder} has one photo, and a Fréchet distance needs two: --frechet none")
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
     frechet = None if options.frechet == "none" else Frechet(device, options.frechet)
-    table = with_shares(
-        evaluate(generators, batches, frechet=frechet, complete=True, match=options.match, progress=True)
-    )
-    # Files first: what cannot be printed on some terminal is not lost.
-    about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat(),
-             "frechet_features": frechet.features if frechet else "none"}  # fmt: skip
-    for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=False):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, text.encode())
+    table = evaluate(generators, batches, frechet=frechet, metrics=ALL, match=options.match, progress=True)
+    table = with_shares(table)
+    about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat()}
+    about["frechet_features"] = frechet.features if frechet else "none"
+    _write_table(table, files, about)  # before it is printed, which can fail on some terminals
     print(f"{len(dataset)} photos at {options.size} × {options.size}")
     print(format_table(table, width=shutil.get_terminal_size().columns))
+    if math.isnan(table["grey"]["of_grey"]):
+        print("These photos are grey: there is no colour to compare with, and the numbers mean little.")
     for file in files:
         print(f"written: {file}")
     return _report(len(dataset), dataset.skipped, "measured")
+
+
+def _table_files(name: Path | None, overwrite: bool) -> list[Path]:
+    """The JSON and the CSV file of a table; none without a name."""
+    files = [name.with_name(name.name + suffix) for suffix in (".json", ".csv")] if name else []
+    for file in files:
+        if file.exists() and not overwrite:
+            raise FileExistsError(f"{file} exists already: choose another name, or --overwrite")
+    return files
+
+
+def _write_table(table: "Table", files: list[Path], about: dict[str, object]) -> None:
+    from .files import write_whole
+    from .tables import table_csv, table_json
+
+    for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=False):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode())
+
+
+def _generators(weights: list[str]) -> dict[str, "nn.Module"]:
+    """The generators of --weights, under the names of their rows.
+
+    A row has the bundled name, the name of the run's folder, or that of the file; if
+    it is taken, the full argument.
+    """
+    from .checkpoints import HUB_FILE, find_weights, load_generator
+    from .metrics import BASELINES
+
+    generators = {}
+    for argument in weights:
+        path = find_weights(argument)
+        name = path.stem if path.name != HUB_FILE else Path(argument.removesuffix(HUB_FILE)).name or "model"
+        if name in (*BASELINES, *generators):
+            name = argument
+        if name in (*BASELINES, *generators):
+            raise ValueError(
+                f"two rows of the table would be called '{name}': give the weights by another path"
+            )
+        generators[name] = load_generator(path)
+    return generators
 
 
 def _add_weights(parser: argparse.ArgumentParser, default: str | list[str] = "best", **options) -> None:

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 RGB_TO_XYZ = torch.tensor(
-    [[0.412453, 0.357580, 0.180423],
-     [0.212671, 0.715160, 0.072169],
-     [0.019334, 0.119193, 0.950227]],
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ],
     dtype=torch.float64,
-)  # fmt: skip
+)
 WHITE_D65 = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
 
 # XYZ is only ever used relative to white, so white is folded into the matrix.
@@ -56,14 +58,14 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     _check(rgb, "rgb")
 
     def convert(rgb: Tensor) -> Tensor:
-        xyz = _mix(_RGB_TO_XYZ, _linear_from_srgb(rgb))
-        return _mix(_F_TO_LAB, _cube_root(xyz)) - _column(_LAB_OFFSET, xyz)
+        xyz = _matmul(_RGB_TO_XYZ, _linear_from_srgb(rgb))
+        return _matmul(_F_TO_LAB, _cube_root(xyz)) - _column(_LAB_OFFSET, xyz)
 
     return _photo_by_photo(convert, rgb)
 
 
 def rgb_to_L(rgb: Tensor) -> Tensor:
-    """What a generator is given of sRGB: the first of `split_lab(rgb_to_lab(rgb))`, in less time.
+    """Compute the generator's input L from sRGB.  Same as `split_lab(rgb_to_lab(rgb))[0]`, but faster.
 
     Args:
         rgb: (B, 3, H, W), floating point in [0, 1], or uint8 in [0, 255].
@@ -77,7 +79,7 @@ def rgb_to_L(rgb: Tensor) -> Tensor:
     _check(rgb, "rgb")
 
     def convert(rgb: Tensor) -> Tensor:
-        fy = _cube_root(_mix(_RGB_TO_XYZ[1:2], _linear_from_srgb(rgb)))
+        fy = _cube_root(_matmul(_RGB_TO_XYZ[1:2], _linear_from_srgb(rgb)))
         return (116 * fy - 16) / L_SCALE - 1
 
     return _photo_by_photo(convert, rgb)
@@ -112,7 +114,7 @@ def _photo_by_photo(convert: Callable[[Tensor], Tensor], images: Tensor) -> Tens
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
-    """Split L*a*b* into what the generator is given and what it predicts.
+    """Split L*a*b* into the generator's input and the target that it predicts.
 
     Args:
         lab: (B, 3, H, W): L* in [0, 100], a*, b*.
@@ -142,7 +144,7 @@ def merge_lab(L: Tensor, ab: Tensor) -> Tensor:
         raise ValueError(
             f"expected L (B, 1, H, W) and ab (B, 2, H, W), got {tuple(L.shape)} and {tuple(ab.shape)}"
         )
-    return torch.cat([(_real(L) + 1) * L_SCALE, _real(ab) * AB_SCALE], dim=1)
+    return torch.cat([(_as_float(L) + 1) * L_SCALE, _as_float(ab) * AB_SCALE], dim=1)
 
 
 def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
@@ -162,7 +164,7 @@ def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
 
 
 def fit_to_gamut(lab: Tensor, steps: int = 15) -> Tensor:
-    """Bring colours into the sRGB gamut by taking away chroma, never lightness.
+    """Bring colours into the sRGB gamut by reducing chroma, never lightness.
 
     A colour that sRGB cannot show moves straight towards the grey of its own
     lightness, keeping its hue angle, until it can be shown.  How far is found
@@ -171,42 +173,42 @@ def fit_to_gamut(lab: Tensor, steps: int = 15) -> Tensor:
 
     Args:
         lab: (B, 3, H, W): L* in [0, 100], a*, b*.
-        steps: bisection steps; 15 place the edge to 1/32768 of the chroma, so that a rounding shows in no 8-bit picture.
+        steps: number of bisection steps; 15 find the scale to 1/32768, which is exact in 8 bits.
 
     Returns:
         (B, 3, H, W) with the same L*.
     """
     _check(lab, "lab")
-    lab = _real(lab)
+    lab = _as_float(lab)
     with torch.no_grad(), torch.autocast(lab.device.type, enabled=False):
-        outside = ~_shown(_f_from_lab(lab))  # (B, H, W)
+        outside = ~_in_gamut(_f_from_lab(lab))  # (B, H, W)
         pixels = lab.movedim(1, -1)[outside].T[None, :, None]  # (1, 3, 1, N)
         f = _f_from_lab(pixels)
         grey, chroma = f[:, 1:2], f - f[:, 1:2]  # f moves on a straight line, as a* and b* do
         kept = torch.zeros_like(grey)
         for step in range(1, steps + 1):
             more = kept + 0.5**step
-            kept += _shown(torch.addcmul(grey, chroma, more))[:, None] * 0.5**step
+            kept += _in_gamut(torch.addcmul(grey, chroma, more))[:, None] * 0.5**step
         scale = torch.ones_like(lab[:, :1])
         scale[outside[:, None]] = kept.flatten()
     return torch.cat([lab[:, :1], lab[:, 1:] * scale], dim=1)
 
 
-def _shown(f: Tensor) -> Tensor:
+def _in_gamut(f: Tensor) -> Tensor:
     """(B, H, W) bool: can sRGB show the colour with these cube roots?"""
     return (_linear_from_f(f) - 0.5).abs_().amax(dim=1) <= 0.5 + _OUT_OF_GAMUT
 
 
 # Each curve below has a straight piece and a bent one that meet at an edge.  The sum of the two
-# clamped halves is the whole, without a `where`: that is slow on a CPU, and sends back NaN from the
-# half that it throws away.
+# clamped pieces is the curve, without a `where`, which is slow on a CPU and gives NaN gradients from
+# the piece that it does not take.
 
 
 def _linear_from_srgb(rgb: Tensor) -> Tensor:
     if rgb.dtype == torch.uint8:  # one of 256 values
         table = _linear_from_srgb(torch.arange(256, device=rgb.device) / 255)
         return table.index_select(0, rgb.flatten().int()).view(rgb.shape)
-    rgb = _real(rgb)
+    rgb = _as_float(rgb)
     edge = 0.04045
     bent = _power((rgb.clamp(min=edge) + 0.055) / 1.055, 2.4)
     return bent + (rgb - edge).clamp(max=0) / 12.92
@@ -219,19 +221,19 @@ def _srgb_from_linear(linear: Tensor) -> Tensor:
 
 
 def _linear_from_lab(lab: Tensor) -> Tensor:
-    return _linear_from_f(_f_from_lab(_real(lab)))
+    return _linear_from_f(_f_from_lab(_as_float(lab)))
 
 
 def _f_from_lab(lab: Tensor) -> Tensor:
     """(B, 3, H, W): fx, fy and fz, the cube roots of X, Y and Z relative to white."""
-    return _mix(_LAB_TO_F, lab + _column(_LAB_OFFSET, lab))
+    return _matmul(_LAB_TO_F, lab + _column(_LAB_OFFSET, lab))
 
 
 def _linear_from_f(f: Tensor) -> Tensor:
     edge = 0.2068966
     straight = (f - edge).clamp(max=0)
     straight[:, 2:].clamp_(min=-edge)  # as skimage: fz is not below 0
-    return _mix(_XYZ_TO_RGB, f.clamp(min=edge) ** 3 + straight / 7.787)
+    return _matmul(_XYZ_TO_RGB, f.clamp(min=edge) ** 3 + straight / 7.787)
 
 
 def _cube_root(xyz: Tensor) -> Tensor:
@@ -241,14 +243,14 @@ def _cube_root(xyz: Tensor) -> Tensor:
 
 
 def _power(x: Tensor, exponent: float) -> Tensor:
-    """x > 0 to a power: on a CPU more than twice as fast as `pow`, and as exact as is needed here."""
+    """x > 0 to a power: on a CPU more than twice as fast as `pow`, and exact enough here."""
     return x.log().mul_(exponent).exp_()
 
 
-def _mix(matrix: Tensor, planes: Tensor) -> Tensor:
+def _matmul(matrix: Tensor, planes: Tensor) -> Tensor:
     """Multiply the three planes of (B, 3, H, W) by a (N, 3) matrix: (B, N, H, W)."""
     matrix = matrix.to(planes.dtype).to(planes.device)  # in this order: MPS has no float64
-    if planes.is_cuda:  # a matrix product may be run in TF32 there, which would move a* by 0.1
+    if planes.is_cuda:  # a matrix product may run in TF32, which would change a* by 0.1
         return (matrix[:, :, None, None] * planes[:, None]).sum(dim=2)
     return (matrix @ planes.flatten(2)).unflatten(2, planes.shape[2:])
 
@@ -257,7 +259,7 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like.dtype).to(like.device)[:, None, None]
 
 
-def _real(x: Tensor) -> Tensor:
+def _as_float(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 

@@ -2,10 +2,10 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -15,31 +15,36 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .checkpoints import find_weights, load_pretrained
-from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
+from .color import rgb_to_L, to_rgb
 from .devices import default_device
 from .models import predict_ab
 from .photos import PhotoError, open_photo, to_srgb
 
-RESOLUTION = 256  # of weights that do not say what they were trained on
-SMALLEST = 64  # where a machine without memory for this has none for anything
-BAND = 1 << 17  # pixels converted at a time, so that what is between input and output stays small
+RESOLUTION = 256  # default for weights whose header names no resolution
+SMALLEST = 64  # smallest resolution to fall back to when memory runs out
+BAND = 1 << 17  # number of pixels converted at a time, which keeps intermediate tensors small
 
-Photo = str | Path | Image.Image | np.ndarray | Tensor
+Picture = Image.Image | np.ndarray | Tensor
+Photo = str | Path | Picture
+File = TypeVar("File", str, Path)
+Opened = TypeVar("Opened")
 
 
 class Colorizer:
     """Colours photos with a generator.
 
-    The generator sees the photo scaled to about `resolution`² pixels, its own
-    aspect ratio kept.  Its ab is scaled up along the edges of the lightness (see
-    `slope_of_colour`) and joined to the photo's own lightness, which stays as it
-    was: a colour that sRGB cannot show loses chroma.
+    Colouring has two steps.  `predict`: the generator sees the photo scaled to about
+    `resolution`² pixels, in its own aspect ratio.  `apply`: the predicted ab is scaled
+    up along the edges of the lightness (see `slope_of_colour`) and joined to the
+    photo's own lightness, which does not change: a colour that sRGB cannot show
+    loses chroma.
 
     Args:
         generator: L (B, 1, H, W) → ab (B, 2, H, W).
-        resolution: what the generator sees; about what it was trained on.
-        device: None: CUDA, else MPS, else the CPU.
-        chroma: factor for the generator's colours that suits it, applied to every photo.
+        resolution: square root of the number of pixels that the generator sees; best
+            about that of its training.
+        device: device to compute on; None: CUDA, else MPS, else the CPU.
+        chroma: factor for the generator's colours, applied to every photo.
 
     Example:
         >>> colorizer = Colorizer.from_pretrained()
@@ -71,10 +76,10 @@ class Colorizer:
         """Build a colorizer from a checkpoint.
 
         Args:
-            weights: what `find_weights` takes: a bundled name, a path, a Hugging Face Hub id.
-            resolution: None: the one that suits the weights, by their header.  The factor for
-                their colours comes from there, too.
-            device: that of the class.
+            weights: a bundled name, a path or a Hugging Face Hub id; see `find_weights`.
+            resolution: see the class; None: the one in the header of the weights.  The factor
+                for their colours comes from the header, too.
+            device: device to compute on; None: CUDA, else MPS, else the CPU.
 
         Raises:
             CheckpointError: if there are no such weights, or they cannot be used.
@@ -82,19 +87,45 @@ class Colorizer:
         generator, header = load_pretrained(find_weights(weights))
         return cls(generator, resolution or header["resolution"] or RESOLUTION, device, header["chroma"])
 
-    def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Any:
-        """Colour a photo, by its lightness alone: grey, sepia and colour photos are all read so.
+    @overload
+    def __call__(
+        self, photo: str | Path, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> np.ndarray: ...
+
+    @overload
+    def __call__(
+        self, photo: Image.Image, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> Image.Image: ...
+
+    @overload
+    def __call__(
+        self, photo: np.ndarray, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> np.ndarray: ...
+
+    @overload
+    def __call__(
+        self, photo: Tensor, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> Picture: ...
+
+    def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Picture:
+        """Colour a photo.  Only its lightness is used, whether it is grey, sepia or in colour.
 
         Args:
             photo: the path of an image file, a PIL image, an array (H, W), (H, W, 1),
                 (H, W, 3) or (H, W, 4), or a tensor (3, H, W), (1, H, W) or a batch of
-                such.  Arrays and tensors: uint8, uint16 or floats in [0, 1].
-            saturation: a factor for the chroma: 0 is grey, 1 what suits the weights.
-            resolution: another than the colorizer's: more is finer, and less sure.
+                these.  Arrays and tensors: uint8, uint16 or floats in [0, 1].
+            saturation: factor for the chroma; 0 gives grey, 1 the colours as predicted.
+            resolution: overrides the colorizer's resolution.  Higher values give finer,
+                but less reliable colour.
 
         Returns:
             The same kind, size and type, in colour; an array (H, W, 3) for a path.
-            Transparency is kept, but for a path's, which is laid on white.
+            Transparency is kept; only that of a file given by its path is laid on white.
 
         Raises:
             PhotoError: if the file cannot be read.
@@ -110,6 +141,17 @@ class Colorizer:
             return self._colour_array(photo, saturation, resolution)
         raise ValueError(f"expected a path, an image, an array or a tensor, got {type(photo).__name__}")
 
+    @overload
+    def many(
+        self,
+        photos: Iterable[File],
+        *,
+        failures: list[str] | None = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> Iterator[tuple[File, np.ndarray]]: ...
+
+    @overload
     def many(
         self,
         photos: Iterable[Photo],
@@ -117,53 +159,52 @@ class Colorizer:
         failures: list[str] | None = None,
         progress: bool = False,
         **options: Any,
-    ) -> Iterator[tuple[Photo, Any]]:
-        """Colour photos one after the other; the next is read while one is coloured.
+    ) -> Iterator[tuple[Photo, Picture]]: ...
+
+    def many(
+        self,
+        photos: Iterable[Photo],
+        *,
+        failures: list[str] | None = None,
+        progress: bool = False,
+        **options: Any,
+    ) -> Iterator[tuple[Photo, Picture]]:
+        """Colour photos one after the other; while one is coloured, the next one is read.
 
         Args:
-            photos: what a call takes; all of one kind or not.
-            failures: a list that gets a sentence for each photo that cannot be read, which
-                is then left out; None raises `PhotoError` instead.
+            photos: photos of any kind that a call takes.  An iterator is read one photo ahead.
+            failures: a list that gets a sentence for each photo that cannot be read; the
+                photo is then left out.  None raises `PhotoError` instead.
             progress: show a progress bar, on stderr.
-            options: those of a call.
+            options: saturation and resolution, as in a call.
 
         Yields:
             (photo, coloured), in the order of `photos`.
         """
-
-        def read(photo: Photo) -> Photo | PhotoError:
-            try:
-                return open_photo(photo) if isinstance(photo, (str, Path)) else photo
-            except PhotoError as error:
-                return error
-
-        photos = list(photos)
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(read, photos[0]) if photos else None
-            for i, photo in enumerate(tqdm(photos, unit="photo", disable=not progress)):
-                opened = ahead.result()
-                ahead = pool.submit(read, photos[i + 1]) if i + 1 < len(photos) else None
-                if not isinstance(opened, PhotoError):
-                    yield photo, self(opened, **options)
-                elif failures is None:
-                    raise opened
-                else:
-                    failures.append(str(opened))
+        opened = _one_ahead(_open, photos)
+        total = len(photos) if isinstance(photos, Sized) else None
+        for photo, picture in tqdm(opened, total=total, unit="photo", disable=not progress):
+            if not isinstance(picture, PhotoError):
+                yield photo, self(picture, **options)
+            elif failures is None:
+                raise picture
+            else:
+                failures.append(str(picture))
 
     def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
-        """Predict ab at the generator's resolution; out of memory, at half of it, with a warning.
+        """Predict ab at the generator's resolution, or at half of it if memory runs out, with a warning.
 
         Args:
-            L: (B, 1, H, W) in [-1, 1], of any size.
+            L: lightness, (B, 1, H, W) in [-1, 1], of any size.
+            resolution: overrides the colorizer's resolution.
 
         Returns:
-            What the generator saw, (B, 1, h, w) with h · w about `resolution`², and
-            the normalised ab that it gave, (B, 2, h, w).
+            small: L as the generator saw it, (B, 1, h, w) with h · w about `resolution`²;
+            ab: the predicted normalised ab, (B, 2, h, w).
         """
         resolution = resolution or self.resolution
         height, width = L.shape[-2:]
-        scale = resolution / math.sqrt(height * width)
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        size = size_seen(height, width, resolution)
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
         try:
             return small, predict_ab(self.generator, {"L": small}).float()
@@ -171,36 +212,47 @@ class Colorizer:
             if not _out_of_memory(error) or resolution // 2 < SMALLEST:
                 raise
         warnings.warn(
-            f"out of memory at a resolution of {resolution}: going on with {resolution // 2}", stacklevel=2
+            f"out of memory at a resolution of {resolution}: using {resolution // 2} instead", stacklevel=2
         )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self.predict(L, resolution // 2)
 
-    @torch.inference_mode()
-    def _colour(self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None) -> None:
-        """Colour (B, 1 or 3, H, W) into `out`, (B, 3, H, W), band by band."""
-        if saturation < 0:
-            raise ValueError(f"a saturation of {saturation} is below 0, which is grey already")
-        height, width = rgb.shape[-2:]
-        rows = max(1, BAND // (width * len(rgb)))
-        bands = [slice(top, top + rows) for top in range(0, height, rows)]
-        L = torch.cat([rgb_to_L(self._unit(rgb[..., band, :])) for band in bands], dim=2)
-        small, ab = self.predict(L, resolution)
-        ab *= saturation * self.chroma
+    def apply(self, L: Tensor, small: Tensor, ab: Tensor, out: Tensor) -> None:
+        """Join predicted ab to the full-size lightness, and write the photo into `out`.
+
+        Args:
+            L: lightness of the photo, (B, 1, H, W) in [-1, 1].
+            small: L as the generator saw it, (B, 1, h, w).
+            ab: predicted normalised ab, (B, 2, h, w).
+            out: tensor for sRGB, (B, 3, H, W): uint8, uint16 or floating point.
+        """
+        height, width = L.shape[-2:]
         planes = torch.cat([ab, slope_of_colour(small, ab), small], dim=1)
         down = scaling_matrix(planes.shape[-2], height)
         planes = planes @ scaling_matrix(planes.shape[-1], width).to(planes).T  # (B, 5, h, W)
-        for band in bands:
-            near = down[band].any(dim=0).nonzero()  # the few rows of `planes` that matter to this band
-            near = slice(near[0].item(), near[-1].item() + 1)
-            scaled = down[band, near].to(planes) @ planes[..., near, :]
-            ab, slope, blurred = scaled.split([2, 2, 1], dim=1)
-            lab = merge_lab(L[..., band, :], ab + slope * (L[..., band, :] - blurred))
-            _put(lab_to_rgb(fit_to_gamut(lab)), out[..., band, :])
+        for band in _bands(L):
+            rows = down[band].any(dim=0).nonzero()  # the few rows of `planes` that this band is made from
+            rows = slice(rows[0].item(), rows[-1].item() + 1)
+            scaled = down[band, rows].to(planes) @ planes[..., rows, :]
+            _write_rgb(paint(L[..., band, :], *scaled.split([2, 2, 1], dim=1)), out[..., band, :])
+
+    @torch.inference_mode()
+    def _colour(self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None) -> None:
+        """Colour (B, 1 or 3, H, W) into `out`, (B, 3, H, W)."""
+        if saturation < 0:
+            raise ValueError(f"a saturation of {saturation} is below 0, which is grey already")
+        L = torch.cat([rgb_to_L(self._prepare(rgb[..., band, :])) for band in _bands(rgb)], dim=2)
+        small, ab = self.predict(L, resolution)
+        self.apply(L, small, ab * (saturation * self.chroma), out)
 
     def _colour_tensor(self, rgb: Tensor, saturation: float, resolution: int | None) -> Tensor:
-        if rgb.ndim not in (3, 4) or rgb.shape[-3] not in (1, 3) or not rgb.numel() or not _known(rgb.dtype):
+        if (
+            rgb.ndim not in (3, 4)
+            or rgb.shape[-3] not in (1, 3)
+            or not rgb.numel()
+            or not _is_supported(rgb.dtype)
+        ):
             raise ValueError(
                 "expected (3, H, W), (1, H, W) or a batch of such, uint8, uint16 or floats in [0, 1], "
                 f"got {tuple(rgb.shape)} {rgb.dtype}"
@@ -221,9 +273,11 @@ class Colorizer:
             )
         out = np.empty((*rgb.shape[:2], max(rgb.shape[2], 3)), rgb.dtype)
         out[..., 3:] = rgb[..., 3:]
-        arrays = np.require(rgb, requirements="CW"), out
-        tensors = [torch.from_numpy(array)[..., :3].permute(2, 0, 1)[None] for array in arrays]
-        self._colour(*tensors, saturation, resolution)
+        source, target = (
+            torch.from_numpy(array)[..., :3].permute(2, 0, 1)[None]
+            for array in (np.require(rgb, requirements=["C", "W"]), out)
+        )
+        self._colour(source, target, saturation, resolution)
         return out
 
     def _colour_image(self, image: Image.Image, saturation: float, resolution: int | None) -> Image.Image:
@@ -238,8 +292,8 @@ class Colorizer:
             out.putalpha(alpha)
         return out
 
-    def _unit(self, rgb: Tensor) -> Tensor:
-        """uint8 or float32 (B, 3, H, W), on our device."""
+    def _prepare(self, rgb: Tensor) -> Tensor:
+        """Convert to uint8, or float32 in [0, 1], (B, 3, H, W), on the colorizer's device."""
         if rgb.dtype == torch.uint16:
             rgb = rgb.float() / 65535
         elif rgb.dtype != torch.uint8:
@@ -249,8 +303,29 @@ class Colorizer:
         return rgb.to(self.device).expand(-1, 3, -1, -1)
 
 
+def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
+    """The size at which a generator sees a photo: about `resolution`² pixels, in the photo's aspect ratio."""
+    scale = resolution / math.sqrt(height * width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def paint(L: Tensor, ab: Tensor, slope: Tensor, blurred: Tensor) -> Tensor:
+    """Join a photo's lightness and the colour that was predicted for it.
+
+    Args:
+        L: lightness of the photo, sharp, (B, 1, H, W).
+        ab: predicted colour, scaled up, (B, 2, H, W).
+        slope: `slope_of_colour`, scaled up in the same way, (B, 2, H, W).
+        blurred: L as the generator saw it, scaled up in the same way, (B, 1, H, W).
+
+    Returns:
+        sRGB in [0, 1] with the lightness of L, (B, 3, H, W).
+    """
+    return to_rgb(L, ab + slope * (L - blurred))
+
+
 def slope_of_colour(L: Tensor, ab: Tensor, eps: float = 0.02) -> Tensor:
-    """How ab changes with L around each pixel: the linear model of the guided filter.
+    """How much ab changes with L around each pixel: the linear model of the guided filter.
 
     In a window of 3 × 3, the least-squares slope cov(L, ab) / (var(L) + eps): He,
     Sun, Tang, Guided Image Filtering, 2013.  Where colour and lightness have an
@@ -258,12 +333,12 @@ def slope_of_colour(L: Tensor, ab: Tensor, eps: float = 0.02) -> Tensor:
     lightness; where they have none, it is near 0.
 
     Args:
-        L: (B, 1, H, W).
-        ab: (B, 2, H, W).
-        eps: the variance of L below which an edge is taken for noise.
+        L: lightness, (B, 1, H, W).
+        ab: colour, (B, 2, H, W).
+        eps: variance of L below which an edge is treated as noise.
 
     Returns:
-        (B, 2, H, W)
+        The slope, (B, 2, H, W).
     """
 
     def mean(x: Tensor) -> Tensor:
@@ -280,25 +355,53 @@ def scaling_matrix(size: int, new_size: int) -> Tensor:
     return F.interpolate(rows, (size, new_size), mode="bicubic", antialias=True, align_corners=False)[0, 0].T
 
 
-def _known(dtype: torch.dtype) -> bool:
+def _one_ahead(
+    function: Callable[[Photo], Opened], photos: Iterable[Photo]
+) -> Iterator[tuple[Photo, Opened]]:
+    """Yield (photo, function(photo)); the next result is computed in a thread meanwhile."""
+    waiting = None
+    with ThreadPoolExecutor(1) as pool:
+        for photo in photos:
+            following = photo, pool.submit(function, photo)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = following
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+
+
+def _open(photo: Photo) -> Picture | PhotoError:
+    """A photo given by its path is read; an error is returned, to be raised in the caller's thread."""
+    try:
+        return open_photo(photo) if isinstance(photo, (str, Path)) else photo
+    except PhotoError as error:
+        return error
+
+
+def _bands(planes: Tensor) -> list[slice]:
+    """Slices of rows of (B, C, H, W), of about `BAND` pixels each."""
+    count, _, height, width = planes.shape
+    rows = max(1, BAND // (width * count))
+    return [slice(top, top + rows) for top in range(0, height, rows)]
+
+
+def _is_supported(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point or dtype in (torch.uint8, torch.uint16)
 
 
-def _put(rgb: Tensor, out: Tensor) -> None:
-    """Write floats in [0, 1] to `out`, in its type and on its device."""
+def _write_rgb(rgb: Tensor, out: Tensor) -> None:
+    """Convert floats in [0, 1] to the type and device of `out`, and copy them there."""
     if out.dtype == torch.uint8:
         out.copy_((rgb * 255).round().byte())
-    elif out.dtype == torch.uint16:  # which not every device has
+    elif out.dtype == torch.uint16:  # some devices do not have this type
         out.copy_((rgb.to(out.device) * 65535).round().int().to(torch.uint16))
     else:
         out.copy_(rgb.to(out.device))
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has an error of its own for it; MPS and the CPU only say so."""
-    said = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "out of memory" in said
-        or "can't allocate memory" in said
+    """Only CUDA has an error class for it; for MPS and the CPU the message must be read."""
+    message = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in message for words in ("out of memory", "can't allocate memory")
     )

@@ -8,6 +8,7 @@ the device.
 import csv
 import hashlib
 import math
+import multiprocessing
 import os
 import random
 import sys
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import torch
@@ -36,27 +38,49 @@ Batch = dict[str, Tensor]
 NEAR_GREY = 5.0  # mean chroma in CIE units: the bound for the photos that the bundled weights were trained on
 
 
-def split_photos(photos: Iterable[Path], valid: float = 0.2, seed: int = 0) -> tuple[list[Path], list[Path]]:
+def split_photos(
+    photos: Iterable[Path], valid: float = 0.2, seed: int = 0, folder: str | Path | None = None
+) -> tuple[list[Path], list[Path]]:
     """Split photos into training and validation photos, for good.
 
-    The seed and the file's name decide alone, through a hash, on which side a
-    photo goes.  So a photo stays on its side when others are added or removed,
-    or when the folder moves.  The share of validation photos is therefore only
-    about `valid`; of two or more photos, each side gets at least one.
+    A hash of the seed and of the photo's path inside the folder decides on which
+    side the photo goes, independently of all other photos.  So a photo stays on
+    its side when others are added or removed, or when the folder moves.  The share
+    of validation photos is therefore only about `valid`; of two or more photos,
+    each side gets at least one.
+
+    Args:
+        photos: image files.
+        valid: share of the validation photos, from 0 to 1.
+        seed: random seed for the split.
+        folder: folder to which the paths are relative; None: the innermost folder that
+            holds all photos.
 
     Returns:
         (training photos, validation photos), each sorted.
     """
+    photos = [Path(photo) for photo in photos]
+    root = _common_folder(photos) if folder is None else os.path.abspath(folder)
 
     def rank(photo: Path) -> float:
-        digest = hashlib.sha256(f"{seed}/{Path(photo).name}".encode()).digest()
+        name = Path(os.path.relpath(os.path.abspath(photo), root)).as_posix() if root else photo.as_posix()
+        digest = hashlib.sha256(os.fsencode(f"{seed}/{name}")).digest()
         return int.from_bytes(digest[:8], "big") / 2**64
 
-    ranked = sorted((Path(photo) for photo in photos), key=rank)
-    count = sum(rank(photo) < valid for photo in ranked)
+    ranks = {photo: rank(photo) for photo in photos}
+    ranked = sorted(photos, key=ranks.__getitem__)
+    count = sum(ranks[photo] < valid for photo in ranked)
     if len(ranked) > 1 and 0 < valid < 1:
         count = min(max(count, 1), len(ranked) - 1)
     return sorted(ranked[count:]), sorted(ranked[:count])
+
+
+def _common_folder(photos: Sequence[Path]) -> str | None:
+    """The innermost folder that holds all photos; None if they are on several drives."""
+    try:
+        return os.path.commonpath([os.path.abspath(photo.parent) for photo in photos])
+    except ValueError:  # no photos, or several drives of Windows
+        return None
 
 
 def sample_photos(split: str | None = None) -> list[Path]:
@@ -88,10 +112,10 @@ def draw_crop(
     """Draw a random crop of a photo.
 
     Args:
-        rng: where the randomness comes from.
-        aspect: the photo's width / height.
-        scale: the crop's share of the photo's area.
-        ratio: the crop's width / height.
+        rng: random number generator.
+        aspect: width / height of the photo.
+        scale: smallest and largest area of a crop, as a share of the photo's.
+        ratio: smallest and largest width / height of a crop.
 
     Returns:
         (top, left, height, width), as fractions of the photo's height and width.
@@ -106,7 +130,7 @@ def draw_crop(
 
 
 def mean_chroma(square: Tensor) -> float:
-    """Mean chroma, the distance of (a*, b*) from 0 in CIE units, of some 32 × 32 pixels of a photo.
+    """Mean chroma of about 32 × 32 pixels of a photo: the distance of (a*, b*) from 0, in CIE units.
 
     Grey is 0; a sepia print has one hue, and chroma.
 
@@ -116,6 +140,80 @@ def mean_chroma(square: Tensor) -> float:
     rows, columns = (max(1, side // 32) for side in square.shape[:2])
     some = square[::rows, ::columns].permute(2, 0, 1)[None]
     return torch.hypot(*rgb_to_lab(some)[0, 1:]).mean().item()  # `norm` takes as long as the rest together
+
+
+@dataclass
+class Squares:
+    """Photos decoded to squares, one for each file, whether it can be read or not."""
+
+    pixels: Tensor  # (N, side, side, 3) uint8
+    aspects: list[float]  # width / height of the photo
+    chroma: list[float]  # see `mean_chroma`
+    readable: list[int]  # indices of the photos that can be read
+    skipped: list[str]  # a sentence for each of the others
+
+
+def decode_squares(
+    photos: Sequence[Path], side: int, pixels: Tensor | None = None, progress: bool = False
+) -> Squares:
+    """Decode photos to squares, on all cores.
+
+    Args:
+        photos: image files.
+        side: side of the squares, in pixels.
+        pixels: tensor to write the squares to, (N, side, side, 3) uint8; None makes a new one.
+        progress: show a progress bar, on stdout.
+    """
+
+    def decode(photo: Path) -> tuple[Tensor, float, float] | PhotoError:
+        try:
+            rgb = open_photo(photo, min_side=side)
+        except PhotoError as error:
+            return error
+        square = torch.from_numpy(resize_photo(rgb, side, side))
+        return square, rgb.shape[1] / rgb.shape[0], mean_chroma(square)
+
+    count = len(photos)
+    if pixels is None:
+        pixels = torch.empty((count, side, side, 3), dtype=torch.uint8)
+    squares = Squares(pixels, [1.0] * count, [0.0] * count, [], [])
+    with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        decoded = pool.map(decode, photos)
+        disable = None if progress else True
+        for i, result in enumerate(
+            tqdm(decoded, "decoding", count, disable=disable, file=sys.stdout, leave=False)
+        ):
+            if isinstance(result, PhotoError):
+                squares.skipped.append(str(result))
+            else:
+                pixels[i], squares.aspects[i], squares.chroma[i] = result
+                squares.readable.append(i)
+    return squares
+
+
+def cached_squares(photos: Sequence[Path], side: int, folder: Path, progress: bool = False) -> Squares:
+    """`decode_squares`, or what an earlier call has left in a folder; the pixels stay on the disk.
+
+    A photo that was changed since is decoded anew, with all others.
+    """
+    file, shape = _cache_file(folder, photos, side), (len(photos), side, side, 3)
+
+    def pixels(path: Path, shared: bool) -> Tensor:
+        return torch.from_file(str(path), shared, math.prod(shape), dtype=torch.uint8).view(shape)
+
+    if file.exists():
+        saved = torch.load(file.with_suffix(".pt"), weights_only=True)
+        return Squares(
+            pixels(file, False), saved["aspects"], saved["chroma"], saved["kept"], saved["skipped"]
+        )
+    part = file.with_name(f"{file.stem}.{os.getpid()}.part")
+    squares = decode_squares(photos, side, pixels(part, True), progress)
+    table = BytesIO()
+    about = {"aspects": squares.aspects, "chroma": squares.chroma}
+    torch.save(about | {"kept": squares.readable, "skipped": squares.skipped}, table)
+    write_whole(file.with_suffix(".pt"), table.getvalue())
+    part.replace(file)
+    return squares
 
 
 class PhotoDataset(Dataset):
@@ -129,19 +227,20 @@ class PhotoDataset(Dataset):
 
     Args:
         photos: image files.
-        size: the side of the squares that come out, in pixels.
-        augment: cut random crops and flip them; else the whole photo comes, stretched.
-        scale: the crops' share of the photo's area.
-        store: the side of the squares that are kept: `size`, or a quarter more with `augment`.
-        cache: `memory`, or a folder for one file that later runs will find again.
-        seed: of the crops.  A crop depends on seed, epoch and photo alone.
+        size: side of the squares that come out, in pixels.
+        augment: cut random crops and flip them; without it, the whole photo comes out, stretched.
+        scale: smallest and largest crop, as a share of the photo's area.
+        store: side of the squares that are kept; None: `size`, or a quarter more with `augment`.
+        cache: folder for a file with the decoded photos, which later runs find again; None keeps
+            them in memory.
+        seed: random seed for the crops.  A crop depends only on seed, epoch and photo.
         progress: show a progress bar while decoding.
         keep_grey: keep photos whose mean chroma (see `mean_chroma`), as stored, is below 5.
 
     Items: `dataset[i]` or `dataset[epoch, i]`: uint8 (3, size, size).
 
     Raises:
-        PhotoError: if not one photo can be read, or, with `keep_grey=False`, not one is in colour.
+        PhotoError: if no photo can be read, or, with `keep_grey=False`, none is in colour.
     """
 
     def __init__(
@@ -152,80 +251,40 @@ class PhotoDataset(Dataset):
         augment: bool = False,
         scale: tuple[float, float] = (0.4, 1.0),
         store: int | None = None,
-        cache: str | Path = "memory",
+        cache: str | Path | None = None,
         seed: int = 0,
         progress: bool = False,
         keep_grey: bool = True,
     ):
         self.size, self.augment, self.scale, self.seed = size, augment, scale, seed
-        self.skipped: list[str] = []
-        self.grey: list[Path] = []
         store = store or (size * 5 // 4 if augment else size)
         photos = [Path(photo) for photo in photos]
-
-        def decode(photo: Path) -> tuple[Tensor, float, float] | PhotoError:
-            try:
-                rgb = open_photo(photo, min_side=store)
-            except PhotoError as error:
-                return error
-            square = torch.from_numpy(resize_photo(rgb, store, store))
-            return square, rgb.shape[1] / rgb.shape[0], mean_chroma(square)
-
-        shape = (len(photos), store, store, 3)
-        known = None if cache == "memory" else _cache_file(Path(cache), photos, store)
-        if known is not None and known.exists():
-            saved = torch.load(known.with_suffix(".pt"), weights_only=True)
-            self.squares = torch.from_file(str(known), size=math.prod(shape), dtype=torch.uint8).view(shape)
-            self.aspects, chroma = saved["aspects"], saved["chroma"]
-            kept, self.skipped = saved["kept"], saved["skipped"]
+        if cache is None:
+            squares = decode_squares(photos, store, progress=progress)
         else:
-            part = known and known.with_name(f"{known.stem}.{os.getpid()}.part")
-            self.squares = (
-                torch.empty(shape, dtype=torch.uint8)
-                if part is None
-                else torch.from_file(str(part), shared=True, size=math.prod(shape), dtype=torch.uint8).view(
-                    shape
-                )
-            )
-            self.aspects, chroma, kept = [1.0] * len(photos), [0.0] * len(photos), []
-            with one_torch_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
-                decoded = pool.map(decode, photos)
-                bar = tqdm(
-                    decoded,
-                    "decoding",
-                    len(photos),
-                    disable=None if progress else True,
-                    file=sys.stdout,
-                    leave=False,
-                )
-                for i, result in enumerate(bar):
-                    if isinstance(result, PhotoError):
-                        self.skipped.append(str(result))
-                    else:
-                        self.squares[i], self.aspects[i], chroma[i] = result
-                        kept.append(i)
-            if part is not None:
-                table = BytesIO()
-                about = {"aspects": self.aspects, "chroma": chroma, "kept": kept, "skipped": self.skipped}
-                torch.save(about, table)
-                write_whole(known.with_suffix(".pt"), table.getvalue())
-                part.replace(known)
-        if not kept:
-            first = f"; the first: {self.skipped[0]}" if self.skipped else ""
-            raise PhotoError(f"none of the {len(photos)} photos can be read{first}")
-        if not keep_grey:  # after the cache, which holds them all
-            self.grey = [photos[i] for i in kept if chroma[i] < NEAR_GREY]
-            kept = [i for i in kept if chroma[i] >= NEAR_GREY]
-        if not kept:
+            squares = cached_squares(photos, store, Path(cache), progress)
+        self.skipped = squares.skipped
+        self.kept = squares.readable
+        self.grey: list[Path] = []
+        if not keep_grey:  # not left out of the cache, so that it serves both
+            near_grey = {i for i in self.kept if squares.chroma[i] < NEAR_GREY}
+            self.kept = [i for i in self.kept if i not in near_grey]
+            self.grey = [photos[i] for i in sorted(near_grey)]
+        self._check_photos(len(photos))
+        self.photos = [photos[i] for i in self.kept]
+        self.aspects = squares.aspects
+        self.squares = squares.pixels.permute(0, 3, 1, 2)  # torchvision crops faster from this view
+
+    def _check_photos(self, count: int) -> None:
+        if self.kept:
+            return
+        if self.grey:
             raise PhotoError(
                 f"none of the {len(self.grey)} photos that can be read is in colour (the first: {self.grey[0]}): "
                 "take photos in colour, or keep these (--keep-grey, in Python keep_grey=True)"
             )
-        self.squares = self.squares.permute(
-            0, 3, 1, 2
-        )  # a view: torchvision crops faster from R, G, B side by side
-        self.kept = kept
-        self.photos = [photos[i] for i in kept]
+        first = f"; the first: {self.skipped[0]}" if self.skipped else ""
+        raise PhotoError(f"none of the {count} photos can be read{first}")
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -249,7 +308,7 @@ def _resize(square: Tensor, top: int, left: int, height: int, width: int, size: 
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """New threads compute alone: two that both use all cores wait for each other most of the time."""
+    """Limit torch to one thread inside the block, so that worker threads do not compete for the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -270,8 +329,12 @@ def _cache_file(folder: Path, photos: Sequence[Path], store: int) -> Path:
 class EpochSampler(Sampler):
     """Yields (epoch, index) in an order that depends on the seed and the epoch alone.
 
-    So nothing needs to be saved to go on in the middle of an epoch: set `epoch`
-    and `skip`.  `skip` holds for one pass.
+    So nothing needs to be saved to resume in the middle of an epoch: set `epoch`
+    and `skip`, the number of indices to leave out.  `skip` holds for one pass.
+
+    Args:
+        length: number of photos.
+        seed: random seed for the order.
     """
 
     def __init__(self, length: int, seed: int = 0):
@@ -298,19 +361,34 @@ class LabLoader:
         self.device = torch.device(device) if device is not None else default_device()
 
     @property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Any:
+        """The loader's data set; that of `make_dataloaders` is a `PhotoDataset`."""
         return self.loader.dataset
 
     @property
-    def batch_size(self) -> int:
+    def batch_size(self) -> int | None:
         return self.loader.batch_size
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        for rgb in self.loader:
-            yield lab_batch(rgb.to(self.device, non_blocking=True))
+        try:
+            for rgb in self.loader:
+                yield lab_batch(rgb.to(self.device, non_blocking=True))
+        except RuntimeError as error:
+            workers = getattr(self.loader, "num_workers", 0)
+            if workers and start_method() != "fork" and _is_missing_guard(error):
+                raise RuntimeError(
+                    "the worker processes could not start, since they import the script that starts them: put its "
+                    "code under `if __name__ == '__main__':`, or pass num_workers=0"
+                ) from error
+            raise
+
+
+def _is_missing_guard(error: RuntimeError) -> bool:
+    """What a script without `if __name__ == "__main__":` meets: the first in a worker, the second in the script."""
+    return any(words in str(error) for words in ("bootstrapping phase", "exited unexpectedly"))
 
 
 @dataclass
@@ -353,7 +431,7 @@ def make_dataloaders(
     *,
     augment: bool = True,
     scale: tuple[float, float] = (0.4, 1.0),
-    cache: str | Path = "memory",
+    cache: str | Path | None = None,
     seed: int = 0,
     num_workers: int | None = None,
     device: torch.device | str | None = None,
@@ -366,40 +444,40 @@ def make_dataloaders(
     validation takes all.
 
     Args:
-        train, valid: image files.
-        size: the side of the pictures, in pixels.
-        batch_size: photos per batch.
-        augment: random resized crops and flips for the training photos.
-        scale: the crops' share of a photo's area.
-        cache: `memory` (size² × 4.7 bytes a training photo), or a folder.
-        seed: of the order and the crops.
-        num_workers: processes that cut crops; None: 8 on CUDA, else none, since
-            they would only take the CPU from the training.
-        device: where batches are converted and yielded; None: CUDA, else MPS, else CPU.
+        train: image files to train on.
+        valid: image files to validate with.
+        size: side of the pictures, in pixels.
+        batch_size: number of photos per batch.
+        augment: cut random resized crops of the training photos, and flip them.
+        scale: smallest and largest crop, as a share of a photo's area.
+        cache: folder for the decoded photos; None keeps them in memory (size² × 4.7 bytes per
+            training photo).
+        seed: random seed for the order and the crops.
+        num_workers: number of processes that cut crops; None: see `default_workers`.
+        device: device on which batches are converted and yielded; None: CUDA, else MPS, else CPU.
         progress: show a progress bar while decoding.
-        keep_grey: train on near-grey photos, too; see `PhotoDataset`.
+        keep_grey: keep near-grey photos for training; see `PhotoDataset`.
 
     Returns:
         `DataLoaders`; each batch is {"L": (B, 1, size, size), "ab": (B, 2, size, size)}, float32.
 
     Raises:
-        PhotoError: if not one training photo can be read and is in colour, or not one validation photo can be read.
+        PhotoError: if no training photo can be read and is in colour, or no validation photo can be read.
     """
     device = torch.device(device) if device is not None else default_device()
     if num_workers is None:
-        num_workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
-    common = {
+        num_workers = default_workers(device)
+    common: dict[str, Any] = {
         "batch_size": batch_size,
         "num_workers": num_workers,
         "persistent_workers": num_workers > 0,
         "pin_memory": device.type == "cuda",
+        "multiprocessing_context": start_method() if num_workers else None,
     }
-    data = PhotoDataset(
-        train, size, augment=augment, scale=scale, cache=cache, seed=seed, progress=progress,
-        keep_grey=keep_grey,
-    )  # fmt: skip
+    crops: dict[str, Any] = {"augment": augment, "scale": scale, "seed": seed, "keep_grey": keep_grey}
+    data = PhotoDataset(train, size, cache=cache, progress=progress, **crops)
     sampler = EpochSampler(len(data), seed)
-    # A generator of its own, so that starting an epoch draws nothing from the global one.
+    # A separate random generator, so that iterating does not advance torch's global one.
     loader = DataLoader(
         data, sampler=sampler, drop_last=len(data) >= batch_size, generator=torch.Generator(), **common
     )
@@ -408,6 +486,29 @@ def make_dataloaders(
         data = PhotoDataset(valid, size, cache=cache, progress=progress)
         loaders.valid = LabLoader(DataLoader(data, generator=torch.Generator(), **common), device)
     return loaders
+
+
+def start_method() -> str:
+    """How worker processes are started: as the program has set it, else by fork on Linux.
+
+    Forked workers do not import the main script again, so that a script needs no
+    `if __name__ == "__main__":`.
+    """
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    if chosen is None and sys.platform == "linux":
+        return "fork"
+    return chosen or multiprocessing.get_start_method()
+
+
+def default_workers(device: torch.device) -> int:
+    """The default number of worker processes for `make_dataloaders`: 8 on CUDA, else 0.
+
+    On a CPU they would only take the cores from the training.  Where they cannot be
+    forked (Windows), they would import the user's script again, so there are none, either.
+    """
+    if device.type != "cuda" or start_method() != "fork":
+        return 0
+    return min(8, os.cpu_count() or 1)
 
 
 def lab_batch(rgb: Tensor) -> Batch:
@@ -427,23 +528,23 @@ def fetch_photos(name: str, url: str | None = None) -> list[Path]:
     `imagenette`: 13,394 photos of ten classes, short side 320, 340 MB.
     `coco_sample`: about 21,800 photos of everyday scenes, 3.2 GB.
 
-    The archive is downloaded with a progress bar; a download that broke off goes
-    on where it stopped.  fastai's `untar_data` checks and unpacks it, under ~/.fastai.
+    The archive is downloaded with a progress bar; an interrupted download is
+    resumed.  fastai's `untar_data` checks and unpacks it, under ~/.fastai.
 
     Args:
-        name: see above.
-        url: take the archive from here instead.
+        name: name of the set, see above.
+        url: address of another archive to download instead.
 
     Raises:
         ValueError: for an unknown name.
-        ConnectionError: if the download fails; call again to go on with it.
+        ConnectionError: if the download fails; call again to resume it.
     """
     from fastai.data.external import URLs, fastai_cfg, untar_data
 
     if name not in DATASETS:
         raise ValueError(f"no data set is called '{name}': choose from {', '.join(DATASETS)}")
-    url = url or getattr(URLs, DATASETS[name])
-    config = fastai_cfg()
+    url = url or str(getattr(URLs, DATASETS[name]))
+    config: Any = fastai_cfg()
     archive = config.path("archive") / url.rsplit("/", 1)[-1]
     unpacked = config.path("data") / archive.name.removesuffix(".tgz")
     if not archive.exists() and not unpacked.exists():
@@ -453,38 +554,45 @@ def fetch_photos(name: str, url: str | None = None) -> list[Path]:
 
 
 def download(url: str, path: Path) -> Path:
-    """Download to `path`, going on with `path.part` if an earlier try left one.
+    """Download to `path`, resuming from `path.part` if an earlier try left one.
 
     Raises:
-        ConnectionError: if it fails; what has arrived is kept for the next try.
+        ConnectionError: if it fails; the part that has arrived is kept for the next try.
     """
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            resumed = answer.status == 206
-            left = int(answer.headers.get("Content-Length", 0))
-            total = left + have * resumed
-            with (
-                part.open("ab" if resumed else "wb") as file,
-                tqdm(total=total or None, initial=have * resumed, unit="B", unit_scale=True,
-                     desc=path.name, file=sys.stdout) as bar,
-            ):  # fmt: skip
-                while block := answer.read(1 << 20):
-                    file.write(block)
-                    bar.update(len(block))
+            total = _receive(answer, part, have, path.name)
     except HTTPError as error:
         if error.code != 416:  # 416: there is nothing left to fetch
             raise ConnectionError(f"{url} could not be downloaded ({error}): try again later") from error
         total = have
     except OSError as error:
         raise ConnectionError(
-            f"{url} could not be downloaded ({error}): call again to go on with it"
+            f"{url} could not be downloaded ({error}): call again to resume the download"
         ) from error
     if total and part.stat().st_size != total:
         raise ConnectionError(
-            f"{url} broke off at {part.stat().st_size:,} of {total:,} bytes: call again to go on"
+            f"{url} broke off at {part.stat().st_size:,} of {total:,} bytes: call again to resume the download"
         )
     part.replace(path)
     return path
+
+
+def _receive(answer: Any, part: Path, have: int, name: str) -> int:
+    """Write an answer of a server to `part`, or append it if it is the rest of the file.
+
+    Returns:
+        The size of the whole file, in bytes; 0 if the server does not say it.
+    """
+    start = have if answer.status == 206 else 0
+    length = int(answer.headers.get("Content-Length", 0))
+    total = length + start if length else 0
+    bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, desc=name, file=sys.stdout)
+    with part.open("ab" if start else "wb") as file, bar:
+        while block := answer.read(1 << 20):
+            file.write(block)
+            bar.update(len(block))
+    return total

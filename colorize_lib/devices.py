@@ -1,13 +1,17 @@
-"""The device that is computed on."""
+"""The device to compute on."""
 
 import torch
 
 
 def default_device(name: str | None = None) -> torch.device:
-    """The device of that name; without one: CUDA where there is one, else MPS, else the CPU.
+    """Choose a device to compute on.
+
+    Args:
+        name: name of the device, such as `cpu` or `cuda:1`; None: CUDA if there is a GPU, else
+            MPS, else the CPU.
 
     Raises:
-        ValueError: if there is no such device here.
+        ValueError: if this machine has no such device.
     """
     if name is not None:
         try:

@@ -8,15 +8,15 @@ GAN_MODES = ("vanilla", "lsgan", "hinge")
 
 
 class GANLoss(nn.Module):
-    """What the discriminator's logits cost, for the discriminator and for the generator.
+    """The losses of the discriminator and of the generator, from the discriminator's logits.
 
     Args:
-        mode: `vanilla`: binary cross-entropy (Goodfellow et al., 2014), with the
-            non-saturating generator loss that pix2pix uses; `lsgan`: least squares
+        mode: kind of loss.  `vanilla`: binary cross-entropy (Goodfellow et al., 2014), with
+            the non-saturating generator loss that pix2pix uses; `lsgan`: least squares
             (Mao et al., 2017); `hinge` (Lim & Ye, 2017; Miyato et al., 2018).
-        real_label: the discriminator's target for real photos; 0.9 is one-sided
+        real_label: target of the discriminator for real photos; 0.9 is one-sided
             label smoothing (Salimans et al., 2016).  The hinge loss has no labels.
-        fake_label: the discriminator's target for generated ones.
+        fake_label: target of the discriminator for generated photos.
 
     Raises:
         ValueError: for an unknown mode.
@@ -29,19 +29,23 @@ class GANLoss(nn.Module):
         self.mode, self.real_label, self.fake_label = mode, real_label, fake_label
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's loss: the mean over its two halves.
+        """The discriminator's loss: the mean of its losses on real and on generated photos.
 
         Args:
-            real, fake: logits of any shape, for real and for generated photos.
+            real: logits for real photos, of any shape.
+            fake: logits for generated photos, of any shape.
         """
         if self.mode == "hinge":
             return (F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()) / 2
         return (self._to_label(real, self.real_label) + self._to_label(fake, self.fake_label)) / 2
 
     def generator(self, fake: Tensor) -> Tensor:
-        """The generator's loss: how far its photos are from being called real.
+        """The generator's loss: it is small if the discriminator takes the photos for real.
 
-        The target is 1 here, also with smoothed labels.
+        The target is 1, also with smoothed labels.
+
+        Args:
+            fake: logits for generated photos, of any shape.
         """
         return -fake.float().mean() if self.mode == "hinge" else self._to_label(fake, 1.0)
 

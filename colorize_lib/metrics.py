@@ -1,16 +1,19 @@
-"""How far the colours are from the true ones, and how colourful they are.
+"""How far predicted colours are from the true ones, and how colourful they are.
 
-Everything is measured beside the two baselines that know nothing: grey
-(ab = 0), and the mean colour of the very photos that are judged.
+The formulas come first, one function or class each, then the table of all
+metrics, then `measure` and `evaluate`, which run over whole data sets.
+Generators are measured beside two baselines that know nothing of the photo: grey
+(ab = 0), and the mean colour of the measured photos.
 """
 
-import csv
-import io
-import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from pickle import UnpicklingError
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,25 +22,19 @@ from tqdm.auto import tqdm
 
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from .data import Batch
+from .frechet import Frechet
 from .models.generator import Generator, ab_of, inputs_of, predict_ab
-from .models.imagenet import imagenet_network
 
-FORMATS = {  # heading, width, decimals
-    "ab_error": ("ab error", 10, 2), "of_grey": ("of grey's", 11, 3),
-    "auc": ("AuC %", 8, 2), "auc_balanced": ("balanced %", 12, 2),
-    "psnr": ("PSNR dB", 10, 2), "ssim": ("SSIM", 8, 3), "delta_e": ("ΔE2000", 8, 2),
-    "colourfulness": ("colourful.", 12, 1), "of_true": ("of true", 10, 3),
-    "blotches": ("blotches %", 12, 2),
-    "colourfulness_abs": ("CF absolute", 13, 1), "delta_cf": ("ΔCF", 7, 1), "delta_cf_each": ("ΔCF each", 10, 1),
-    "frechet": ("Fréchet", 10, 2), "fid": ("FID", 8, 2),
-}  # fmt: skip
+Table = dict[str, dict[str, float]]  # {row: {column: value}}
+
 BASELINES = ("grey", "mean colour", "true")  # the rows that every table has
-AUC_LIMIT = 150.0  # of the distance in a*b*, in CIE units
-BIN = 10.0  # the side of a colour class in a*b*
-FRECHET_NETWORK = "tf_efficientnet_lite2"  # neither the encoder nor what the discriminator looks through
+AUC_LIMIT = 150.0  # largest distance in a*b* that `auc` looks at, in CIE units
+BIN = 10.0  # side of a colour class in a*b*
 BLOTCH_SIDE, BLOTCH_WINDOW = 64, 8  # pixels a side of the reduced photo, and of a window in it
-MOST_FACTOR = 16.0  # for a generator's colours: more only makes noise of what is nearly grey
-ONE_HUE = 0.5  # of the true chroma, in CIE units, cancels at most in a window of one hue
+ONE_HUE = 0.5  # a window has one hue if less than this share of its true chroma cancels
+MOST_FACTOR = (
+    16.0  # largest factor for a generator's colours: beyond it only the noise of near-grey output grows
+)
 
 
 def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
@@ -70,32 +67,37 @@ def auc(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 class BalancedAuC:
-    """`auc` with every colour class counting the same, however rare it is, in per cent.
+    """`auc` averaged over colour classes, so that a rare colour counts as much as a common one, in per cent.
 
-    A class is a square of 10 × 10 in a*b*, as in Zhang et al., whose class-balanced
-    variant this is, but for one thing: how rare a class is, they take from
-    ImageNet, and this from the very photos that are judged.  The pixels of all
+    A class is a square of 10 × 10 in a*b*.  This is the class-balanced variant of
+    Zhang et al. with one difference: they weight classes by their frequency in
+    ImageNet, this by their frequency in the measured photos.  The pixels of all
     photos are pooled; the mean is over the classes.
     """
 
     def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all photos."""
         self._sums = torch.zeros(2, 32 * 32, dtype=torch.float64)
 
-    def see(self, predicted: Tensor, true: Tensor) -> None:
-        """Take in normalised ab, (B, 2, H, W)."""
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        """Add photos: normalised ab, (B, 2, H, W)."""
         a, b = (true.float() * (AB_SCALE / BIN)).round().int().clamp(-16, 15).add(16).unbind(dim=1)
         classes = (a * 32 + b).flatten().cpu()
         accuracy = _accuracy(predicted, true).flatten().cpu().double()
         self._sums[0] += torch.bincount(classes, accuracy, minlength=32 * 32)
         self._sums[1] += torch.bincount(classes, minlength=32 * 32)
 
-    def value(self) -> float:
+    def compute(self) -> float:
+        """The value over all photos added so far."""
         accuracy, count = self._sums
         return 100 * (accuracy / count)[count > 0].mean().item()
 
 
 class Blotches:
-    """How much of the colour contradicts itself where the true colour has one hue, in per cent.
+    """Share of the colour that cancels out in places where the true colour has a single hue, in per cent.
 
     A blotch is a patch of another hue on one and the same thing: green in brown
     hair, blue and brown on a bare wall.  Colours of opposite hue cancel in a mean.
@@ -104,31 +106,36 @@ class Blotches:
 
         cancelled = mean(C) - |mean(a*, b*)|
 
-    is 0 where all pixels have one hue, whatever their chroma, and mean(C) where
-    they cancel wholly.  The value is 100 times the mean of `cancelled` over the
-    windows where less than 0.5 of the *true* chroma cancels, over all photos,
-    divided by the mean chroma of all pixels of all photos.  That division takes
-    the amount of colour out: a factor leaves the value as it is, but for what
-    the gamut takes away.
+    is 0 if all pixels have the same hue, whatever their chroma, and mean(C) if
+    they cancel completely.  The value is 100 times the mean of `cancelled` over all
+    windows of all photos in which less than 0.5 of the *true* chroma cancels,
+    divided by the mean chroma of all pixels of all photos.  Because of this
+    division the amount of colour does not matter: multiplying all colours by a
+    factor changes the value only as far as the gamut limits them.
 
-    0 is best.  True photos have some tenths, by the threshold.  There is no fixed
-    scale above: compare rows on the same photos only.
+    0 is best.  True photos have a few tenths, because of the threshold.  There is no
+    fixed upper end: compare only rows that were measured on the same photos.
 
-    A photo is averaged to 64 × 64 first, which takes away noise and JPEG's
-    blocks; a window is an eighth of a side, and the next one begins half a window
-    further.  The eighth was chosen on validation photos: smaller windows single
-    out photos of fine texture, and larger ones tell less.  The standard deviation
-    of a*b* in such windows tells hardly anything: it counts changes of chroma, too.
+    A photo is first averaged to 64 × 64 pixels, which removes noise and JPEG
+    blocks; a window is an eighth of a side, and windows overlap by half.  The
+    eighth was chosen on validation photos: smaller windows react to fine texture,
+    and larger ones separate good from bad less clearly.  The standard deviation of
+    a*b* in the same windows hardly separates them at all, because it also counts
+    changes of chroma.
 
-    It says nothing about wrong colours that are even (a blue face on a blue
-    photo), nor about a blotch on what has several true hues.
+    The measure does not see wrong colours that are even (a blue face on a blue
+    photo), nor blotches on things that truly have several hues.
     """
 
     def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all photos."""
         self._cancelled = self._windows = self._chroma = self._photos = 0.0
 
-    def see(self, predicted: Tensor, true: Tensor) -> None:
-        """Take in a* and b* in CIE units, as shown, (B, 2, H, W)."""
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        """Add photos: a* and b* in CIE units, as they are shown (in the gamut), (B, 2, H, W)."""
         small, true = (F.adaptive_avg_pool2d(ab.float().cpu(), BLOTCH_SIDE) for ab in (predicted, true))
         one_hue = _cancelled(true) < ONE_HUE
         self._cancelled += _cancelled(small)[one_hue].sum().item()
@@ -136,7 +143,7 @@ class Blotches:
         self._chroma += small.norm(dim=1).mean(dim=(1, 2)).sum().item()
         self._photos += len(small)
 
-    def value(self) -> float:
+    def compute(self) -> float:
         """0 where there is no colour at all; NaN where no window has one true hue."""
         if not self._windows:
             return math.nan
@@ -145,7 +152,7 @@ class Blotches:
 
 def _cancelled(ab: Tensor) -> Tensor:
     """(B, 2, H, W) → per window, (B, h, w): how much of its chroma cancels; not below 0."""
-    window = {"kernel_size": BLOTCH_WINDOW, "stride": BLOTCH_WINDOW // 2}
+    window: dict[str, Any] = {"kernel_size": BLOTCH_WINDOW, "stride": BLOTCH_WINDOW // 2}
     chroma = F.avg_pool2d(ab.norm(dim=1, keepdim=True), **window)[:, 0]
     return (chroma - F.avg_pool2d(ab, **window).norm(dim=1)).clamp(min=0)
 
@@ -199,8 +206,8 @@ def delta_e(predicted: Tensor, true: Tensor) -> Tensor:
     """
     from skimage.color import deltaE_ciede2000
 
-    labs = (lab.movedim(1, -1).cpu().double().numpy() for lab in (true, predicted))
-    return torch.from_numpy(deltaE_ciede2000(*labs)).mean(dim=(1, 2)).float()
+    first, second = (lab.movedim(1, -1).cpu().double().numpy() for lab in (true, predicted))
+    return torch.from_numpy(deltaE_ciede2000(first, second)).mean(dim=(1, 2)).float()
 
 
 def colourfulness(rgb: Tensor, absolute: bool = False) -> Tensor:
@@ -227,9 +234,139 @@ def colourfulness(rgb: Tensor, absolute: bool = False) -> Tensor:
     return spread + 0.3 * opponent.mean(dim=2).square().sum(dim=1).sqrt()
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A batch of predictions beside the truth, as normalised ab, L*a*b* and RGB.
+
+    L*a*b* and RGB are the colours as they are shown: brought into the sRGB gamut
+    with their lightness kept.  They are computed when they are first used.
+
+    Args:
+        L: (B, 1, H, W), normalised.
+        ab: the predictions, (B, 2, H, W), normalised.
+        true_ab: the same shape.
+    """
+
+    L: Tensor
+    ab: Tensor
+    true_ab: Tensor
+
+    @cached_property
+    def lab(self) -> Tensor:
+        return fit_to_gamut(merge_lab(self.L, self.ab))
+
+    @cached_property
+    def true_lab(self) -> Tensor:
+        return fit_to_gamut(merge_lab(self.L, self.true_ab))
+
+    @cached_property
+    def shown_ab(self) -> Tensor:
+        """(B, 2, H, W), in CIE units."""
+        return self.lab[:, 1:]
+
+    @cached_property
+    def true_shown_ab(self) -> Tensor:
+        return self.true_lab[:, 1:]
+
+    @cached_property
+    def rgb(self) -> Tensor:
+        return lab_to_rgb(self.lab)
+
+    @cached_property
+    def true_rgb(self) -> Tensor:
+        return lab_to_rgb(self.true_lab)
+
+
+class Accumulator(Protocol):
+    """Something that takes in predictions beside the truth, batch by batch, and computes one number."""
+
+    def update(self, predicted: Tensor, true: Tensor) -> None: ...
+
+    def compute(self) -> float: ...
+
+
+class PerPhoto:
+    """A formula that gives one value per photo, reduced over all photos.
+
+    Args:
+        formula: (predicted, true) → (B,).
+        reduce: the values of all photos → one number, as a tensor.
+    """
+
+    def __init__(
+        self, formula: Callable[[Tensor, Tensor], Tensor], reduce: Callable[[Tensor], Tensor] = torch.mean
+    ):
+        self.formula, self.reduce = formula, reduce
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all photos."""
+        self._values: list[Tensor] = []
+
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        """Add photos, in the form that the formula takes."""
+        self._values.append(self.formula(predicted, true).cpu().double())
+
+    def compute(self) -> float:
+        """The value over all photos added so far."""
+        return self.reduce(torch.cat(self._values)).item()
+
+
+def _colourfulness_difference(predicted: Tensor, true: Tensor) -> Tensor:
+    return colourfulness(predicted, absolute=True) - colourfulness(true, absolute=True)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of the table.
+
+    Args:
+        heading: the column's heading in a printed table.
+        decimals: number of decimals in a printed table.
+        inputs: which two tensors of a `Comparison` are compared.
+        start: makes a new, empty `Accumulator`.
+    """
+
+    heading: str
+    decimals: int
+    inputs: Callable[[Comparison], tuple[Tensor, Tensor]]
+    start: Callable[[], Accumulator]
+
+
+_AB = attrgetter("ab", "true_ab")
+_SHOWN_AB = attrgetter("shown_ab", "true_shown_ab")
+_LAB = attrgetter("lab", "true_lab")
+_RGB = attrgetter("rgb", "true_rgb")
+
+# A new metric is one row here.
+METRICS = {
+    "ab_error": Metric("ab error", 2, _AB, lambda: PerPhoto(ab_error)),
+    "auc": Metric("AuC %", 2, _AB, lambda: PerPhoto(auc)),
+    "auc_balanced": Metric("balanced %", 2, _AB, BalancedAuC),
+    "psnr": Metric("PSNR dB", 2, _RGB, lambda: PerPhoto(psnr)),  # a mean of decibels
+    "ssim": Metric("SSIM", 3, _RGB, lambda: PerPhoto(ssim)),
+    "delta_e": Metric("ΔE2000", 2, _LAB, lambda: PerPhoto(delta_e)),
+    "colourfulness": Metric("colourful.", 1, _RGB, lambda: PerPhoto(lambda rgb, _: colourfulness(rgb))),
+    "blotches": Metric("blotches %", 2, _SHOWN_AB, Blotches),
+    "colourfulness_abs": Metric(
+        "CF absolute", 1, _RGB, lambda: PerPhoto(lambda rgb, _: colourfulness(rgb, absolute=True))
+    ),
+    # How far the colourfulness is from the true one: the difference of the two means, as papers report it …
+    "delta_cf": Metric(
+        "ΔCF", 1, _RGB, lambda: PerPhoto(_colourfulness_difference, lambda values: values.mean().abs())
+    ),
+    # … and photo by photo, so that a dull photo cannot make up for a gaudy one.
+    "delta_cf_each": Metric(
+        "ΔCF each", 1, _RGB, lambda: PerPhoto(_colourfulness_difference, lambda values: values.abs().mean())
+    ),
+}
+QUICK = ("ab_error", "psnr", "colourfulness")
+ALL = tuple(METRICS)
+
+
 def mean_colour(batches: Iterable[Batch]) -> Tensor:
     """The mean normalised ab over all pixels of all photos, (1, 2, 1, 1)."""
-    total, count = 0.0, 0
+    total, count = torch.zeros(2, dtype=torch.float64), 0
     for batch in batches:
         total = total + batch["ab"].mean(dim=(2, 3)).cpu().double().sum(dim=0)
         count += len(batch["ab"])
@@ -239,151 +376,62 @@ def mean_colour(batches: Iterable[Batch]) -> Tensor:
 def measure(
     predict: Callable[[Batch], Tensor],
     batches: Iterable[Batch],
-    frechet: "Frechet | None" = None,
+    frechet: Frechet | None = None,
     *,
-    complete: bool = False,
+    metrics: Sequence[str] = QUICK,
 ) -> dict[str, float]:
-    """Mean ab error, PSNR and colourfulness over photos, of what `predict` makes of each batch.
-
-    Predictions are shown as `Colorizer` shows them: brought into the sRGB gamut
-    with their lightness kept.  PSNR is a mean of decibels.
+    """Measure predictions on a data set.
 
     Args:
-        predict: a batch {"L", "ab"} → normalised ab, (B, 2, H, W) or what broadcasts to it.
-        batches: of validation photos.
-        frechet: has seen the true photos; the distance to them is measured too.
-        complete: measure also `auc`, `auc_balanced`, `ssim`, `delta_e`,
-            `blotches`, `colourfulness_abs` and, in that convention, how far the colourfulness
-            is from the true photos': `delta_cf`, the difference of the two means,
-            as papers report it, and `delta_cf_each`, the mean difference, photo by
-            photo, in which a dull photo cannot make up for a gaudy one.
+        predict: a batch {"L", "ab"} → normalised ab, (B, 2, H, W) or a shape that broadcasts to it.
+        batches: batches of validation photos.
+        frechet: the Fréchet distance, with the true photos added; it is measured, too.
+        metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some.
 
     Returns:
-        {name: value}; with `frechet`, also its `name`.
+        {name: value}, in the order of `METRICS`; with `frechet`, also its `name`.
+
+    Raises:
+        ValueError: for an unknown metric.
     """
-    balanced, blotches, rows = BalancedAuC(), Blotches(), []
+    if unknown := set(metrics) - METRICS.keys():
+        raise ValueError(f"no metric is called '{min(unknown)}': choose from {', '.join(METRICS)}")
+    columns = {name: metric.start() for name, metric in METRICS.items() if name in metrics}
+    if frechet is not None:
+        frechet.reset()
     for batch in batches:
-        guess = predict(batch).float().expand_as(batch["ab"])
-        lab, true_lab = (fit_to_gamut(merge_lab(batch["L"], ab)) for ab in (guess, batch["ab"]))
-        shown, true = lab_to_rgb(lab), lab_to_rgb(true_lab)
-        values = {
-            "ab_error": ab_error(guess, batch["ab"]), "psnr": psnr(shown, true),
-            "colourfulness": colourfulness(shown),
-        }  # fmt: skip
-        if complete:
-            balanced.see(guess, batch["ab"])
-            blotches.see(lab[:, 1:], true_lab[:, 1:])
-            values |= {
-                "auc": auc(guess, batch["ab"]), "ssim": ssim(shown, true), "delta_e": delta_e(lab, true_lab),
-                "colourfulness_abs": colourfulness(shown, absolute=True),
-                "true_cf": colourfulness(true, absolute=True),
-            }  # fmt: skip
-        rows.append({name: value.cpu().double() for name, value in values.items()})
+        predicted = predict(batch).float().expand_as(batch["ab"])
+        comparison = Comparison(batch["L"], predicted, batch["ab"])
+        for name, column in columns.items():
+            column.update(*METRICS[name].inputs(comparison))
         if frechet is not None:
-            frechet.see(shown, real=False)
-    means = _means({name: torch.cat([row[name] for row in rows]) for name in rows[0]})
-    if complete:
-        means |= {"auc_balanced": balanced.value(), "blotches": blotches.value()}
-    return means | ({frechet.name: frechet.distance()} if frechet is not None else {})
+            frechet.update(comparison.rgb, real=False)
+    values = {name: column.compute() for name, column in columns.items()}
+    return values if frechet is None else values | {frechet.name: frechet.compute()}
 
 
-def _means(photos: dict[str, Tensor]) -> dict[str, float]:
-    """Means over the photos; two colourfulnesses to compare become their differences."""
-    extra = {}
-    if "true_cf" in photos:
-        difference = photos["colourfulness_abs"] - photos.pop("true_cf")
-        extra = {"delta_cf_each": difference.abs().mean().item(), "delta_cf": difference.mean().abs().item()}
-    return {name: values.mean().item() for name, values in photos.items()} | extra
+@torch.no_grad()
+def measure_generator(
+    generator: nn.Module,
+    batches: Iterable[Batch],
+    frechet: Frechet | None = None,
+    *,
+    metrics: Sequence[str] = QUICK,
+) -> dict[str, float]:
+    """`measure` for a generator, in eval mode; its mode is restored."""
+    with eval_mode(generator):
+        return measure(lambda batch: predict_ab(generator, batch), batches, frechet, metrics=metrics)
 
 
-class Frechet:
-    """Fréchet distance between coloured photos and the true ones.
-
-    Each photo becomes the averages of a network's last feature maps; the distance
-    is that of the two Gaussians with these features' means and covariances
-    (Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017).  It is
-    computed by torchmetrics.  Distances from different features or different
-    numbers of photos cannot be compared.
-
-    Args:
-        device: where the features are computed.
-        features: `efficientnet`, the 1280 of `EfficientNetFeatures`, which need no network; or
-            `inception`, the 2048 of published FIDs, whose weights are downloaded once.
-
-    Raises:
-        ImportError: without the package that the features need.
-        OSError: if Inception's weights cannot be downloaded or read.
-    """
-
-    def __init__(self, device: torch.device | str = "cpu", features: str = "efficientnet"):
-        from torchmetrics.image.fid import FrechetInceptionDistance
-
-        self.name = {"efficientnet": "frechet", "inception": "fid"}[features]
-        self.features = {"efficientnet": FRECHET_NETWORK, "inception": "inception"}[features]
-        if features == "inception":
-            _fetch_inception()
-        if torch.device(device).type == "mps":  # it has no float64, which torchmetrics' sums are in
-            device = "cpu"
-        self._fid = FrechetInceptionDistance(
-            feature=EfficientNetFeatures() if features == "efficientnet" else 2048,
-            reset_real_features=False,
-            normalize=True,
-        ).to(device)
-
-    def see(self, rgb: Tensor, real: bool) -> None:
-        """Take in photos, (B, 3, H, W) in [0, 1]: true ones, or coloured ones."""
-        self._fid.update(rgb.to(self._fid.device), real=real)
-
-    def distance(self) -> float:
-        """Of what was seen; the coloured photos are then forgotten, the true ones are not."""
-        value = max(0.0, self._fid.compute().item())  # of photos to themselves it may come out as -1e-4
-        self._fid.reset()
-        return value
-
-
-def _fetch_inception() -> None:
-    """Have Inception's weights in torch's hub folder, where torchmetrics looks for them."""
+@contextmanager
+def eval_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode inside the block, and back into its own mode afterwards."""
+    was_training = network.training
+    network.eval()
     try:
-        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-    except ImportError as error:
-        raise ImportError("the FID needs: pip install torch-fidelity") from error
-    try:
-        # The checksum is in the file's name; weights_only lets nothing but tensors in.
-        torch.hub.load_state_dict_from_url(
-            URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
-        )
-    except (OSError, RuntimeError, UnpicklingError) as error:  # no network; a wrong checksum; a file cut off
-        raise OSError(
-            f"Inception's weights cannot be had ({error}): delete what is there of them in "
-            f"{torch.hub.get_dir()}/checkpoints and put {URL_INCEPTION_V3} there, or take the EfficientNet features"
-        ) from error
-
-
-class EfficientNetFeatures(nn.Module):
-    """RGB in [0, 1], (B, 3, H, W) → (B, 1280): EfficientNet-Lite2 with ImageNet weights, before its classifier.
-
-    It is another network than the generator's encoder and the discriminator's eyes,
-    so that the distance does not flatter what was trained with those.  It sees
-    256 × 256 pixels: photos of that size, as `colorize evaluate` takes them, are not
-    resampled once more.  (It was made for 260 × 260; its pooling takes any size.)
-
-    Raises:
-        ImportError: without the package of its weights.
-    """
-
-    num_features = 1280
-
-    def __init__(self):
-        super().__init__()
-        try:
-            self.network = imagenet_network(FRECHET_NETWORK, num_classes=0)
-        except ImportError as error:
-            raise ImportError(f"{error} (colorize evaluate does without: --frechet none)") from error
-        self.eval()
-
-    def forward(self, rgb: Tensor) -> Tensor:
-        rgb = F.interpolate(rgb, (256, 256), mode="bicubic", antialias=True, align_corners=False)
-        return self.network(rgb * 2 - 1)
+        yield
+    finally:
+        network.train(was_training)
 
 
 @torch.no_grad()
@@ -392,58 +440,62 @@ def evaluate(
     batches: Iterable[Batch],
     *,
     frechet: Frechet | None = None,
-    complete: bool = False,
+    metrics: Sequence[str] = QUICK,
     match: tuple[str, str] | None = None,
     progress: bool = False,
-) -> dict[str, dict[str, float]]:
-    """Generators beside the baselines and the truth.
+) -> Table:
+    """Measure generators beside the baselines and the truth.
 
     Args:
         generator: L → ab, run in eval mode, its row called "model"; or {name: generator};
             or None for the baselines alone.
-        batches: anything that yields {"L", "ab"} and can be read several times.
-        frechet: measure this distance to the true photos too; slower.
-        complete: everything that `measure` can; slower.
-        match: (name, other): one row more, such as "l1 × 1.42", of the generator `name` with its
-            colours multiplied by the factor that makes it as colourful as the row `other`.
+        batches: an iterable of {"L", "ab"} that can be read several times.
+        frechet: a Fréchet distance to be measured, too; slower.
+        metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some.
+        match: (name, other): add a row such as "l1 × 1.42": the generator `name` with its colours
+            multiplied by the factor that makes it as colourful as the row `other`.
         progress: show a progress bar, on stdout.
 
     Returns:
         {"grey": …, "mean colour": …, a row for each generator, "true": …}, each with
-        `measure`'s values (PSNR is infinite for the truth).  The mean colour is that
+        the values of `measure` (PSNR is infinite for the truth).  The mean colour is that
         of these very photos: no constant guess has a smaller squared error.
 
     Raises:
-        ValueError: if `match` names no such row, or no factor does it.
+        ValueError: for an unknown metric, if `match` names an unknown row, or if no factor reaches it.
     """
     generators = {"model": generator} if isinstance(generator, nn.Module) else dict(generator or {})
     if match is not None:
         _check_match(match, generators)
 
-    def watched(name: str) -> Iterable[Batch]:
+    def with_bar(name: str) -> Iterable[Batch]:
         return tqdm(batches, name, leave=False, file=sys.stdout, disable=None if progress else True)
 
+    def row(name: str, predict: Callable[[Batch], Tensor]) -> dict[str, float]:
+        return measure(predict, with_bar(name), frechet, metrics=metrics)
+
+    def generator_row(name: str, network: nn.Module) -> dict[str, float]:
+        return measure_generator(network, with_bar(name), frechet, metrics=metrics)
+
     if frechet is not None:
-        for batch in watched("the true photos"):
-            frechet.see(to_rgb(batch["L"], batch["ab"]), real=True)
-    mean = mean_colour(watched("their mean colour"))
-    options = {"frechet": frechet, "complete": complete}
+        for batch in with_bar("the true photos"):
+            frechet.update(to_rgb(batch["L"], batch["ab"]), real=True)
+    mean = mean_colour(with_bar("their mean colour"))
     table = {
-        "grey": measure(lambda batch: torch.zeros_like(batch["ab"]), watched("grey"), **options),
-        "mean colour": measure(lambda batch: mean.to(batch["ab"].device), watched("mean colour"), **options),
+        "grey": row("grey", lambda batch: torch.zeros_like(batch["ab"])),
+        "mean colour": row("mean colour", lambda batch: mean.to(batch["ab"].device)),
     }
-    for name, network in generators.items():
-        table[name] = measure_generator(network, watched(name), **options)
-    true = measure(lambda batch: batch["ab"], watched("true"), **options)
+    table |= {name: generator_row(name, network) for name, network in generators.items()}
+    true = row("true", lambda batch: batch["ab"])
     if match is not None:
         name, other = match
         target = (table | {"true": true})[other]["colourfulness"]
         try:
-            factor = matching_factor(generators[name], watched(f"{name} × ?"), target)
+            factor = matching_factor(generators[name], with_bar(f"{name} × ?"), target)
         except ValueError as error:
             raise ValueError(f"'{name}' cannot be made as colourful as '{other}': {error}") from error
         scaled = f"{name} × {factor:.2f}"
-        table[scaled] = measure_generator(ScaledColours(generators[name], factor), watched(scaled), **options)
+        table[scaled] = generator_row(scaled, ScaledColours(generators[name], factor))
     return table | {"true": true}
 
 
@@ -457,25 +509,12 @@ def _check_match(match: tuple[str, str], generators: Mapping[str, nn.Module]) ->
         raise ValueError(f"no row of the table is called '{other}': choose from {', '.join(rows)}")
 
 
-@torch.no_grad()
-def measure_generator(
-    generator: nn.Module, batches: Iterable[Batch], frechet: Frechet | None = None, *, complete: bool = False
-) -> dict[str, float]:
-    """`measure` for a generator, in eval mode; its mode is restored."""
-    was_training = generator.training
-    generator.eval()
-    try:
-        return measure(lambda batch: predict_ab(generator, batch), batches, frechet, complete=complete)
-    finally:
-        generator.train(was_training)
-
-
 class ScaledColours(Generator):
-    """A generator whose colours are multiplied by a factor: more colour, or less, of the same hues.
+    """A generator whose colours are multiplied by a factor: the same hues, more or less vivid.
 
     Args:
         generator: L → ab.
-        factor: for the ab.
+        factor: the factor for ab.
     """
 
     def __init__(self, generator: nn.Module, factor: float):
@@ -491,35 +530,32 @@ class ScaledColours(Generator):
 
 @torch.no_grad()
 def matching_factor(generator: nn.Module, batches: Iterable[Batch], target: float) -> float:
-    """The factor for a generator's colours that gives the photos a mean colourfulness.
+    """Find the factor that makes a generator's colours as colourful as wanted.
 
-    More colour is cheap: what is more colourful than a generator should be better
-    than that generator times this factor.  The photos are measured as they are
-    shown, in the gamut, in which large factors add ever less.  The network runs
-    once; L is kept as it is and ab as float16, 8 bytes a pixel.
+    More colour is cheap: a generator that is more colourful than another should
+    be compared with the other one times this factor.  The photos are measured as
+    they are shown, in the gamut, where large factors add less and less.  The
+    network runs once; its output is kept, 8 bytes per pixel (L in float32, ab in
+    float16).
 
     Args:
         generator: L → ab; run in eval mode, its mode is restored.
-        batches: of photos; only "L" is read.
-        target: the mean `colourfulness` to be had.
+        batches: batches of photos; only "L" is read.
+        target: the mean `colourfulness` to reach.
 
     Returns:
         The factor, to about 0.001.
 
     Raises:
-        ValueError: if no factor up to 16 does it, as of a grey generator.
+        ValueError: if no factor up to 16 is enough, for example for a generator that predicts grey.
     """
     from scipy.optimize import brentq
 
-    was_training = generator.training
-    generator.eval()
-    try:
-        kept = [(batch["L"], predict_ab(generator, batch).half()) for batch in batches]
-    finally:
-        generator.train(was_training)
+    with eval_mode(generator):
+        outputs = [(batch["L"], predict_ab(generator, batch).half()) for batch in batches]
 
     def excess(factor: float) -> float:
-        values = [colourfulness(to_rgb(L, ab.float() * factor)) for L, ab in kept]
+        values = [colourfulness(to_rgb(L, ab.float() * factor)) for L, ab in outputs]
         return torch.cat(values).mean().item() - target
 
     low, high = 0.0, 1.0
@@ -529,62 +565,6 @@ def matching_factor(generator: nn.Module, batches: Iterable[Batch], target: floa
             raise ValueError(
                 f"no factor up to {MOST_FACTOR:.0f} gives these colours a colourfulness of {target:.1f}"
             )
-    return low if excess(low) >= 0 else brentq(excess, low, high, xtol=1e-3)
-
-
-def with_shares(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """`evaluate`'s table with `of_grey`, the ab error as a share of grey's, and `of_true`, so for colourfulness."""
-    grey, true = table["grey"]["ab_error"], table["true"]["colourfulness"]
-    return {
-        name: row | {"of_grey": row["ab_error"] / grey, "of_true": row["colourfulness"] / true}
-        for name, row in table.items()
-    }
-
-
-def format_table(table: dict[str, dict[str, float]], width: int | None = None) -> str:
-    """`evaluate`'s table as text, one line a row.
-
-    Args:
-        table: {name: row}; the columns that every row has are shown, in the order of `FORMATS`.
-        width: break the columns into blocks that are no wider than this, in characters.
-    """
-    stub = max(12, *(len(name) + 1 for name in table))
-    blocks, room = [], 0
-    for column in (name for name in FORMATS if all(name in row for row in table.values())):
-        room -= FORMATS[column][1]
-        if not blocks or (width is not None and room < 0):
-            blocks.append([])
-            room = (width or 0) - stub - FORMATS[column][1]
-        blocks[-1].append(column)
-
-    def lines(columns: list[str]) -> Iterable[str]:
-        yield " " * stub + "".join(f"{FORMATS[name][0]:>{FORMATS[name][1]}}" for name in columns)
-        for name, row in table.items():
-            yield f"{name:<{stub}}" + "".join(_cell(row[column], *FORMATS[column][1:]) for column in columns)
-
-    return "\n\n".join("\n".join(lines(columns)) for columns in blocks)
-
-
-def _cell(value: float, width: int, decimals: int) -> str:
-    return f"{'–' if math.isnan(value) else f'{value:.{decimals}f}':>{width}}"
-
-
-def table_csv(table: dict[str, dict[str, float]]) -> str:
-    """`evaluate`'s table as CSV, one line a row; what is not defined (NaN) is left empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["name", *next(iter(table.values()))], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {"name": name} | {column: "" if math.isnan(value) else value for column, value in row.items()}
-        for name, row in table.items()
-    )
-    return text.getvalue()
-
-
-def table_json(table: dict[str, dict[str, float]], **about: object) -> str:
-    """`evaluate`'s table as JSON, under "table", beside what `about` says of it; infinity and NaN become null."""
-    rows = {
-        name: {column: value if math.isfinite(value) else None for column, value in row.items()}
-        for name, row in table.items()
-    }
-    return json.dumps({**about, "table": rows}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if excess(low) >= 0:
+        return low
+    return brentq(excess, low, high, xtol=1e-3)  # pyright: ignore[reportReturnType]  # a float by default

@@ -51,14 +51,15 @@ def test_every_network_comes_back(tmp_path, name):
     assert read_header(path)["made_by"] == {"epochs": 3}
 
 
-def test_a_former_discriminator_keeps_its_eyes(tmp_path):
-    """Its header does not name them: all of them looked through EfficientNet-Lite0."""
-    former = FeatureDiscriminator(width=8, eyes="tf_efficientnet_lite0")
-    del former.config["eyes"]
-    path = save_checkpoint(tmp_path / "weights.safetensors", former)
+@pytest.mark.parametrize("former", [{}, {"eyes": "tf_efficientnet_lite0"}], ids=["not named", "called eyes"])
+def test_an_older_discriminator_keeps_its_backbone(tmp_path, former):
+    """Older headers do not name it, or by another word; the oldest were all on EfficientNet-Lite0."""
+    older = FeatureDiscriminator(width=8, backbone="tf_efficientnet_lite0")
+    older.config = {"name": "feature_discriminator", "width": 8, **former}
+    path = save_checkpoint(tmp_path / "weights.safetensors", older)
     again, x = load_checkpoint(path), torch.rand(1, 3, 64, 64)
-    assert again.config["eyes"] == "tf_efficientnet_lite0"
-    assert torch.equal(again(x), former.eval()(x))
+    assert again.config["backbone"] == "tf_efficientnet_lite0"
+    assert torch.equal(again(x), older.eval()(x))
     refuse(path, "not for feature_discriminator", FeatureDiscriminator(width=8))
 
 
@@ -74,7 +75,8 @@ def test_float16_weights_come_back_as_float32(tmp_path, generator):
 def refuse(path, match, model=None):
     with pytest.raises(CheckpointError, match=match) as caught:
         load_checkpoint(path, model)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_bad_files_are_refused_in_one_sentence(tmp_path, generator):
@@ -217,4 +219,5 @@ def test_weights_from_the_hub(hub, tmp_path):
     assert fetch("someone/colours", HF_HUB_OFFLINE="1").stdout.strip() == path  # once is enough
     for missing in (fetch("someone/nothing"), fetch("someone/else", HF_HUB_OFFLINE="1")):
         error = missing.stderr.strip().splitlines()[-1]
-        assert "CheckpointError: 'someone/" in error and "check the path or the name" in error
+        assert "CheckpointError: 'someone/" in error
+        assert "check the path or the name" in error

@@ -396,7 +396,7 @@ def test_a_table_that_cannot_be_printed_is_on_file(tmp_path, two_photos, weights
     def fail(*_, **__):
         raise ValueError("no such letter on this terminal")
 
-    monkeypatch.setattr("colorize_lib.metrics.format_table", fail)
+    monkeypatch.setattr("colorize_lib.tables.format_table", fail)
     assert main(["evaluate", *two_photos, "--weights", weights, "-o", str(tmp_path / "table")]) == 2
     assert json.loads((tmp_path / "table.json").read_text())["photos"] == 2
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from colorize_lib.checkpoints import WEIGHTS, CheckpointError, load_checkpoint, read_header, save_checkpoint
-from colorize_lib.color import rgb_to_lab
+from colorize_lib.color import rgb_to_lab, split_lab
 from colorize_lib.colorizer import Colorizer, scaling_matrix, slope_of_colour
 from colorize_lib.data import make_dataloaders
 from colorize_lib.metrics import evaluate
@@ -36,7 +36,8 @@ def lightness(rgb: np.ndarray) -> np.ndarray:
 def test_a_12_megapixel_photo_keeps_its_size_and_lightness(vivid, photo):
     large = np.asarray(Image.fromarray(photo).resize((4000, 3000), Image.Resampling.BICUBIC))
     out = Colorizer(vivid, device="cpu")(large)
-    assert out.shape == (3000, 4000, 3) and out.dtype == np.uint8
+    assert out.shape == (3000, 4000, 3)
+    assert out.dtype == np.uint8
     assert (out.max(axis=2).astype(int) - out.min(axis=2)).mean() > 30  # it is in colour
     difference = max(
         np.abs(lightness(out[top : top + 500]) - lightness(large[top : top + 500])).max()
@@ -69,7 +70,8 @@ def test_16_bits_stay_16_bits(vivid, photo):
         0, 2, photo.shape, dtype=np.uint16
     )
     out = Colorizer(vivid, device="cpu")(np.minimum(deep, 65535))
-    assert out.dtype == np.uint16 and len(np.unique(out)) > 1000
+    assert out.dtype == np.uint16
+    assert len(np.unique(out)) > 1000
     assert np.abs(lightness(out) - lightness(deep)).max() < 0.2
 
 
@@ -85,7 +87,8 @@ def test_the_generator_sees_about_resolution_squared(vivid):
         small, ab = colorizer.predict(torch.zeros(1, 1, height, width))
         assert small.shape[-2:] == ab.shape[-2:]
         h, w = ab.shape[-2:]
-        assert h * w == pytest.approx(128**2, rel=0.05) and h / w == pytest.approx(height / width, rel=0.05)
+        assert h * w == pytest.approx(128**2, rel=0.05)
+        assert h / w == pytest.approx(height / width, rel=0.05)
 
 
 def test_bands_leave_no_seams(vivid, photo, monkeypatch):
@@ -124,18 +127,23 @@ def test_what_comes_in_comes_out(vivid, photo, tmp_path):
     assert same(colorizer(tmp_path / "photo.png"), expected, 0)
     assert same(colorizer(str(tmp_path / "photo.png")), expected, 0)
     image = colorizer(Image.fromarray(photo))
-    assert image.mode == "RGB" and same(np.array(image), expected, 0)
+    assert image.mode == "RGB"
+    assert same(np.array(image), expected, 0)
     for dtype, top in ((np.uint16, 65535), (np.float32, 1), (np.float64, 1)):
         array = (photo / 255 * top).astype(dtype)
         out = colorizer(array)
-        assert out.dtype == dtype and same(out / top * 255, expected, 0.6)
+        assert out.dtype == dtype
+        assert same(out / top * 255, expected, 0.6)
     out = colorizer(tensor)
-    assert out.dtype == torch.uint8 and same(out.permute(1, 2, 0).numpy(), expected, 0)
+    assert out.dtype == torch.uint8
+    assert same(out.permute(1, 2, 0).numpy(), expected, 0)
     out = colorizer(tensor / 255)
-    assert out.dtype == torch.float32 and same(out.permute(1, 2, 0).numpy() * 255, expected, 0.6)
+    assert out.dtype == torch.float32
+    assert same(out.permute(1, 2, 0).numpy() * 255, expected, 0.6)
     batch = colorizer(torch.stack([tensor, tensor.flip(-1), tensor]))
     assert batch.shape == (3, *tensor.shape)
-    assert same(batch[0].permute(1, 2, 0).numpy(), expected, 1) and torch.equal(batch[0], batch[2])
+    assert same(batch[0].permute(1, 2, 0).numpy(), expected, 1)
+    assert torch.equal(batch[0], batch[2])
 
 
 def test_grey_of_every_kind(vivid, photo):
@@ -143,12 +151,15 @@ def test_grey_of_every_kind(vivid, photo):
     image = Image.fromarray(photo).convert("L")
     grey = np.array(image)
     expected = colorizer(np.repeat(grey[..., None], 3, axis=2))
-    assert same(colorizer(grey), expected, 0) and same(colorizer(grey[..., None]), expected, 0)
+    assert same(colorizer(grey), expected, 0)
+    assert same(colorizer(grey[..., None]), expected, 0)
     assert same(np.array(colorizer(image)), expected, 0)
     tensor = colorizer(torch.from_numpy(grey)[None])
-    assert tensor.shape == (3, *grey.shape) and same(tensor.permute(1, 2, 0).numpy(), expected, 0)
+    assert tensor.shape == (3, *grey.shape)
+    assert same(tensor.permute(1, 2, 0).numpy(), expected, 0)
     two = colorizer(Image.fromarray(photo).convert("1"))
-    assert two.mode == "RGB" and two.size == image.size
+    assert two.mode == "RGB"
+    assert two.size == image.size
 
 
 def test_transparency_is_kept(vivid, photo):
@@ -156,13 +167,16 @@ def test_transparency_is_kept(vivid, photo):
     alpha = np.arange(photo[..., 0].size, dtype=np.uint8).reshape(photo.shape[:2])
     rgba = np.dstack([photo, alpha])
     out = colorizer(rgba)
-    assert np.array_equal(out[..., 3], alpha) and same(out[..., :3], colorizer(photo), 0)
+    assert np.array_equal(out[..., 3], alpha)
+    assert same(out[..., :3], colorizer(photo), 0)
     image = colorizer(Image.fromarray(rgba))
-    assert image.mode == "RGBA" and same(np.array(image), out, 0)
+    assert image.mode == "RGBA"
+    assert same(np.array(image), out, 0)
     palette = Image.fromarray(photo).quantize(64)
     palette.info["transparency"] = 0
     out = np.array(colorizer(palette))
-    assert out.shape[2] == 4 and set(np.unique(out[..., 3])) == {0, 255}
+    assert out.shape[2] == 4
+    assert set(np.unique(out[..., 3])) == {0, 255}
 
 
 def test_a_sepia_print_is_read_by_its_lightness(photo):
@@ -178,10 +192,16 @@ def test_a_sepia_print_is_read_by_its_lightness(photo):
 
 @pytest.mark.parametrize(
     ("photo", "match"),
-    [(np.zeros((4, 4, 2), np.uint8), "expected"), (np.zeros((4, 4, 3), np.int64), "int64"),
-     (np.zeros((0, 4, 3), np.uint8), "expected"), (torch.zeros(4, 4, 3), "expected"),
-     (np.full((4, 4, 3), 200.0), "scale them"), (Image.new("I;16", (4, 4)), "16-bit"), (7, "int")],
-)  # fmt: skip
+    [
+        (np.zeros((4, 4, 2), np.uint8), "expected"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (np.zeros((0, 4, 3), np.uint8), "expected"),
+        (torch.zeros(4, 4, 3), "expected"),
+        (np.full((4, 4, 3), 200.0), "scale them"),
+        (Image.new("I;16", (4, 4)), "16-bit"),
+        (7, "int"),
+    ],
+)
 def test_what_cannot_be_coloured(vivid, photo, match):
     with pytest.raises(ValueError, match=match):
         Colorizer(vivid, device="cpu")(photo)
@@ -238,7 +258,9 @@ def test_out_of_memory_falls_back_to_a_smaller_resolution(vivid, photo):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
             return vivid(L)
 
-    with pytest.warns(UserWarning, match="at a resolution of 512: going on with 256|with 128") as caught:
+    with pytest.warns(
+        UserWarning, match="at a resolution of 512: using 256 instead|using 128 instead"
+    ) as caught:
         out = Colorizer(Hungry(), resolution=512, device="cpu")(photo)
     assert len(caught) == 2
     assert same(out, Colorizer(vivid, resolution=128, device="cpu")(photo), 0)
@@ -259,10 +281,39 @@ def test_many_photos(vivid, tmp_path, train_photos, capsys):
     done = list(colorizer.many(paths, failures=failures, progress=True))
     assert [path for path, _ in done] == train_photos[:2]
     assert all(same(rgb, colorizer(path), 0) for path, rgb in done)
-    assert len(failures) == 1 and "bad.jpg" in failures[0] and "3/3" in capsys.readouterr().err
+    assert len(failures) == 1
+    assert "bad.jpg" in failures[0]
+    assert "3/3" in capsys.readouterr().err
     with pytest.raises(PhotoError, match="bad.jpg"):
         list(colorizer.many(paths))
     assert list(colorizer.many([])) == []
+
+
+def test_an_iterator_is_read_one_photo_ahead(vivid, photo):
+    """So the frames of a film need not all be in memory."""
+    taken = []
+
+    def frames():
+        for i in range(5):
+            taken.append(i)
+            yield photo[:64, :64]
+
+    coloured = Colorizer(vivid, resolution=64, device="cpu").many(frames())
+    next(coloured)
+    assert taken == [0, 1]
+    next(coloured)
+    assert taken == [0, 1, 2]
+    assert len(list(coloured)) == 3
+
+
+def test_predict_and_apply_are_the_two_steps_of_a_call(vivid, photo):
+    colorizer = Colorizer(vivid, resolution=64, device="cpu")
+    rgb = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    out = torch.empty_like(rgb)
+    L, _ = split_lab(rgb_to_lab(rgb))
+    with torch.inference_mode():
+        colorizer.apply(L, *colorizer.predict(L), out)
+    assert (out.int() - colorizer(rgb).int()).abs().max() <= 1
 
 
 def test_l_is_the_photos_own(vivid, photo):
@@ -287,7 +338,7 @@ BUNDLED = sorted(WEIGHTS.glob("*.safetensors"))
 
 @pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.stem)
 def test_bundled_weights_beat_grey_on_photos_that_they_never_saw(path, valid_photos):
-    assert path.stat().st_size < 12e6 and path.with_suffix(".md").exists()
+    assert path.stat().st_size < 12e6
     header = read_header(path)
     assert header["sha256"] in path.with_suffix(".md").read_text()
     assert header["resolution"] in range(128, 257)
@@ -303,4 +354,5 @@ def test_bundled_weights_beat_grey_on_photos_that_they_never_saw(path, valid_pho
 def test_without_a_path_the_best_bundled_weights_are_taken(photo):
     assert BUNDLED
     in_colour = Colorizer.from_pretrained(device="cpu")(photo)
-    assert in_colour.shape == photo.shape and (in_colour.max(axis=2) - in_colour.min(axis=2)).mean() > 5
+    assert in_colour.shape == photo.shape
+    assert (in_colour.max(axis=2) - in_colour.min(axis=2)).mean() > 5

@@ -1,8 +1,11 @@
 """From a folder to batches."""
 
+import hashlib
 import http.server
 import random
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 from functools import partial
@@ -18,6 +21,7 @@ from colorize_lib.data import (
     EpochSampler,
     LabLoader,
     PhotoDataset,
+    default_workers,
     download,
     draw_crop,
     fetch_photos,
@@ -25,7 +29,7 @@ from colorize_lib.data import (
     mean_chroma,
     split_photos,
 )
-from colorize_lib.folders import find_photos
+from colorize_lib.folders import find_photos, look_through
 from colorize_lib.photos import PhotoError, open_photo
 
 
@@ -42,10 +46,58 @@ def test_find_photos(tmp_path, train_photos):
         find_photos(tmp_path / "bare")
 
 
+def test_linked_folders_are_followed_once(tmp_path, train_photos):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(train_photos[0], tmp_path / "photos" / "a.jpg")
+    shutil.copy(train_photos[1], tmp_path / "elsewhere" / "b.jpg")
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "circle").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "one.jpg").symlink_to(train_photos[2])
+    found = [path.relative_to(tmp_path / "photos").as_posix() for path in find_photos(tmp_path / "photos")]
+    assert found == ["a.jpg", "linked/b.jpg", "one.jpg"]
+
+
+def test_files_that_are_passed_over_are_counted(tmp_path):
+    for name in ("a.jpg", "b.HEIC", "deep/notes.txt", ".hidden", ".cache/c.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert look_through(tmp_path).others == {".heic": 1, ".txt": 1}
+
+
+def test_split_tells_photos_of_one_name_in_several_folders_apart():
+    photos = [Path(f"person{i:02d}/target.jpg") for i in range(100)]
+    train, valid = split_photos(photos)
+    assert sorted(train + valid) == photos
+    assert 10 < len(valid) < 30
+
+
+def test_split_is_by_the_path_in_the_folder():
+    photos = [Path(f"/data/set/{side}/{i}.jpg") for side in ("a", "b") for i in range(20)]
+    moved = [Path("/elsewhere") / path.relative_to("/data") for path in photos]
+    _, valid = split_photos(photos, folder="/data/set")
+    _, valid_of_moved = split_photos(moved, folder="/elsewhere/set")
+    assert [path.relative_to("/elsewhere") for path in valid_of_moved] == [
+        path.relative_to("/data") for path in valid
+    ]
+    _, valid_of_a = split_photos(photos[:20], folder="/data/set")
+    assert valid_of_a == [path for path in valid if path.parent.name == "a"]
+    assert split_photos(photos)[1] == valid
+
+
+def test_split_of_a_flat_folder_is_by_name():
+    """As in former versions, so that the split of a data set in use stays."""
+    photos = [Path(f"folder/{i:04d}.jpg") for i in range(100)]
+    ranks = [int(hashlib.sha256(f"0/{p.name}".encode()).hexdigest()[:16], 16) / 2**64 for p in photos]
+    expected = [photo for photo, rank in zip(photos, ranks, strict=True) if rank < 0.2]
+    assert split_photos(photos)[1] == expected
+
+
 def test_split_is_stable_when_photos_are_added():
     photos = [Path(f"folder/{i:04d}.jpg") for i in range(1000)]
     train, valid = split_photos(photos, valid=0.2, seed=1)
-    assert sorted(train + valid) == photos and 150 < len(valid) < 250
+    assert sorted(train + valid) == photos
+    assert 150 < len(valid) < 250
     assert split_photos(random.sample(photos, 1000), valid=0.2, seed=1) == (train, valid)
     more = [Path(f"elsewhere/{p.name}") for p in photos] + [Path(f"elsewhere/x{i}.jpg") for i in range(500)]
     _, valid_of_more = split_photos(more, valid=0.2, seed=1)
@@ -64,7 +116,8 @@ def test_crops_are_undistorted_and_vary():
     for aspect in (0.5, 1.0, 1.5):
         boxes = [draw_crop(rng, aspect) for _ in range(200)]
         for top, left, height, width in boxes:
-            assert 0 <= top <= top + height <= 1 + 1e-9 and 0 <= left <= left + width <= 1 + 1e-9
+            assert 0 <= top <= top + height <= 1 + 1e-9
+            assert 0 <= left <= left + width <= 1 + 1e-9
             if height < 1 or width < 1:
                 assert 3 / 4 - 1e-6 <= width / height * aspect <= 4 / 3 + 1e-6
         areas = [height * width for _, _, height, width in boxes]
@@ -73,7 +126,8 @@ def test_crops_are_undistorted_and_vary():
 
 def test_dataset_without_augmentation_is_the_stretched_photo(train_photos):
     dataset = PhotoDataset(train_photos[:3], size=64)
-    assert dataset[0].shape == (3, 64, 64) and dataset[0].dtype == torch.uint8
+    assert dataset[0].shape == (3, 64, 64)
+    assert dataset[0].dtype == torch.uint8
     assert torch.equal(dataset[0], dataset[0])
     mean = open_photo(train_photos[0]).mean(axis=(0, 1))
     assert np.abs(dataset[0].float().mean(dim=(1, 2)).numpy() - mean).max() < 2
@@ -105,9 +159,11 @@ def test_cache_on_disk_serves_later_runs(tmp_path, train_photos, monkeypatch):
     plain = PhotoDataset(photos, size=64, augment=True)
     monkeypatch.setattr("colorize_lib.data.open_photo", lambda *_, **__: 1 / 0)
     second = PhotoDataset(photos, size=64, augment=True, cache=tmp_path / "cache")
-    assert len(first) == len(second) == 5 and first.skipped == second.skipped
+    assert len(first) == len(second) == 5
+    assert first.skipped == second.skipped
     for i in range(5):
-        assert torch.equal(first[2, i], second[2, i]) and torch.equal(first[2, i], plain[2, i])
+        assert torch.equal(first[2, i], second[2, i])
+        assert torch.equal(first[2, i], plain[2, i])
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
@@ -115,8 +171,10 @@ def test_unreadable_photos_are_skipped_and_listed(tmp_path, train_photos):
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("no photo")
     dataset = PhotoDataset([tmp_path / "empty.jpg", *train_photos[:2], tmp_path / "text.jpg"], size=32)
-    assert len(dataset) == 2 and len(dataset.skipped) == 2
-    assert "empty.jpg" in dataset.skipped[0] and "text.jpg" in dataset.skipped[1]
+    assert len(dataset) == 2
+    assert len(dataset.skipped) == 2
+    assert "empty.jpg" in dataset.skipped[0]
+    assert "text.jpg" in dataset.skipped[1]
     assert torch.equal(dataset[0], PhotoDataset(train_photos[:1], size=32)[0])
     with pytest.raises(PhotoError, match="none of the 1 photos"):
         PhotoDataset([tmp_path / "empty.jpg"], size=32)
@@ -184,10 +242,17 @@ def test_no_sample_photo_is_near_grey(train_photos):
 def test_batches(train_photos, valid_photos):
     loaders = make_dataloaders(train_photos[:10], valid_photos[:6], size=32, batch_size=4, device="cpu")
     batch = next(iter(loaders.train))
-    assert batch["L"].shape == (4, 1, 32, 32) and batch["ab"].shape == (4, 2, 32, 32)
+    assert batch["L"].shape == (4, 1, 32, 32)
+    assert batch["ab"].shape == (4, 2, 32, 32)
     assert batch["L"].dtype == batch["ab"].dtype == torch.float32
-    assert -1 <= batch["L"].min() < batch["L"].max() <= 1 and batch["ab"].abs().max() < 1.01
+    assert -1 <= batch["L"].min() < batch["L"].max() <= 1
+    assert batch["ab"].abs().max() < 1.01
     assert [len(batch["L"]) for batch in loaders.valid] == [4, 2]
+
+
+def test_a_folder_with_fewer_photos_than_a_batch_is_one_batch(train_photos):
+    loaders = make_dataloaders(train_photos[:3], size=16, batch_size=16, device="cpu")
+    assert [len(batch["L"]) for batch in loaders.train] == [3]
 
 
 def test_workers_give_the_same_batches(train_photos):
@@ -198,11 +263,47 @@ def test_workers_give_the_same_batches(train_photos):
     assert torch.equal(epoch(0), epoch(2))
 
 
-def test_sampler_goes_on_in_the_middle_of_an_epoch():
+@pytest.mark.parametrize(("method", "workers"), [("fork", True), ("spawn", False), ("forkserver", False)])
+def test_workers_are_the_default_only_on_cuda_and_where_they_are_forked(monkeypatch, method, workers):
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none=False: method)
+    assert (default_workers(torch.device("cuda")) > 0) == workers
+    assert default_workers(torch.device("cpu")) == 0
+
+
+SCRIPT = """
+import multiprocessing, sys
+from colorize_lib import make_dataloaders, sample_photos
+{start}
+    loaders = make_dataloaders(sample_photos("train")[:4], size=16, batch_size=2, num_workers=1, device="cpu")
+    print("batches", len(list(loaders.train)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        pytest.param(
+            "if True:", "batches 2", marks=pytest.mark.skipif(sys.platform != "linux", reason="is for Linux")
+        ),
+        (
+            "multiprocessing.set_start_method('spawn', force=True)\nif True:",
+            "put its code under `if __name__",
+        ),
+    ],
+    ids=["as Linux starts them", "spawned, as on Windows"],
+)
+def test_a_script_without_a_guard_works_or_says_what_it_needs(tmp_path, start, expected):
+    (tmp_path / "script.py").write_text(SCRIPT.format(start=start))
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True)
+    assert expected in (done.stdout + done.stderr).splitlines()[-1]
+
+
+def test_sampler_resumes_in_the_middle_of_an_epoch():
     sampler = EpochSampler(10, seed=3)
     sampler.set_epoch(2)
     order = list(sampler)
-    assert sorted(index for _, index in order) == list(range(10)) and {epoch for epoch, _ in order} == {2}
+    assert sorted(index for _, index in order) == list(range(10))
+    assert {epoch for epoch, _ in order} == {2}
     sampler.skip = 4
     assert list(sampler) == order[4:]
     assert list(sampler) == order
@@ -253,14 +354,15 @@ def server(tmp_path):
         s.shutdown()
 
 
-def test_download_goes_on_where_it_broke_off(server, tmp_path):
+def test_an_interrupted_download_is_resumed(server, tmp_path):
     url, handler, folder = server
     data = random.Random(0).randbytes(3_000_000)
     (folder / "file.tgz").write_bytes(data)
     handler.break_at = 1_000_000
     with pytest.raises(ConnectionError, match="call again"):
         download(f"{url}/file.tgz", tmp_path / "file.tgz")
-    assert not (tmp_path / "file.tgz").exists() and (tmp_path / "file.tgz.part").stat().st_size == 1_000_000
+    assert not (tmp_path / "file.tgz").exists()
+    assert (tmp_path / "file.tgz.part").stat().st_size == 1_000_000
     assert download(f"{url}/file.tgz", tmp_path / "file.tgz").read_bytes() == data
     assert handler.ranges == ["", "bytes=1000000-"]
     with pytest.raises(ConnectionError, match="nothing.tgz could not be downloaded"):
@@ -289,7 +391,8 @@ def test_a_fastai_learner_takes_the_dataloaders(train_photos, tmp_path):
     generator = torch.nn.Conv2d(1, 2, 3, padding=1)
     pairs = loaders.for_fastai()
     L, ab = next(iter(pairs.train))
-    assert L.shape == (4, 1, 32, 32) and ab.shape == (4, 2, 32, 32)
+    assert L.shape == (4, 1, 32, 32)
+    assert ab.shape == (4, 2, 32, 32)
     learner = Learner(pairs, generator, loss_func=torch.nn.functional.l1_loss, path=tmp_path)
     with learner.no_logging():
         before = learner.validate()[0]

@@ -18,7 +18,7 @@ from colorize_lib.photos import open_photo
 
 @pytest.fixture(autouse=True)
 def headless(monkeypatch):
-    monkeypatch.setattr(display, "set_matplotlib_formats", lambda *_, **__: None)
+    monkeypatch.setattr(display.lesson, "set_matplotlib_formats", lambda *_, **__: None)
     matplotlib.use("Agg")
     yield
     plt.close("all")
@@ -34,9 +34,9 @@ def test_a_profile_picks_its_size(profile, monkeypatch, capsys):
 
 def test_the_default_is_quick_without_a_gpu(monkeypatch):
     monkeypatch.delenv("COLORIZE_PROFILE", raising=False)
-    monkeypatch.setattr(display, "default_device", lambda: data.torch.device("cpu"))
+    monkeypatch.setattr(display.lesson, "default_device", lambda: data.torch.device("cpu"))
     assert display.Lesson("Lesson").profile == "quick"
-    monkeypatch.setattr(display, "default_device", lambda: data.torch.device("cuda"))
+    monkeypatch.setattr(display.lesson, "default_device", lambda: data.torch.device("cuda"))
     assert display.Lesson("Lesson").profile == "full"
 
 
@@ -53,7 +53,8 @@ def test_photos_of_the_profiles(monkeypatch, capsys, train_photos, valid_photos,
 
     monkeypatch.setenv("COLORIZE_PHOTOS", str(root / "data/samples/historic"))
     train, valid = display.Lesson("Lesson").photos()
-    assert {photo.parent.name for photo in train} == {"historic"} and valid == valid_photos
+    assert {photo.parent.name for photo in train} == {"historic"}
+    assert valid == valid_photos
 
     monkeypatch.setenv("COLORIZE_PHOTOS", "no/such/folder")
     assert display.Lesson("Lesson").photos() == (train_photos, valid_photos)
@@ -66,10 +67,10 @@ def test_full_without_a_network_says_so_and_goes_on(monkeypatch, capsys, train_p
 
     monkeypatch.setenv("COLORIZE_PROFILE", "full")
     monkeypatch.delenv("COLORIZE_PHOTOS", raising=False)
-    monkeypatch.setattr(display, "fetch_photos", offline)
+    monkeypatch.setattr(display.lesson, "fetch_photos", offline)
     train, _ = display.Lesson("Lesson").photos()
     assert train == train_photos
-    assert "sample photos alone, since imagenette could not be downloaded" in capsys.readouterr().out
+    assert "sample photos alone, because imagenette could not be downloaded" in capsys.readouterr().out
 
 
 def test_a_drawn_unet_shows_its_numbers():
@@ -101,11 +102,14 @@ def test_an_uploaded_photo_comes_back_in_colour_and_full_size(colorizer, photo, 
     Image.fromarray(photo[:300, :500]).convert("L").save(source := tmp_path / f"old & grey{suffix}")
     shown = choose(display.colour_uploads(colorizer), source.name, source.read_bytes())
     written = suffix.replace("gif", "png")
-    assert f'download="old &amp; grey in colour{written}"' in shown and "500 × 300" in shown
+    assert f'download="old &amp; grey in colour{written}"' in shown
+    assert "500 × 300" in shown
     (coloured := tmp_path / f"new{written}").write_bytes(downloaded(shown))
     expected, found = colorizer(open_photo(source)), open_photo(coloured)
-    assert found.shape == (300, 500, 3) and np.abs(found.astype(int) - expected).mean() < 2
-    assert shown.count("<img ") == 2 and "old &amp; grey" in shown
+    assert found.shape == (300, 500, 3)
+    assert np.abs(found.astype(int) - expected).mean() < 2
+    assert shown.count("<img ") == 2
+    assert "old &amp; grey" in shown
 
 
 def test_the_knobs_colour_the_upload_again(colorizer, photo, tmp_path):
@@ -124,6 +128,20 @@ def test_the_knobs_colour_the_upload_again(colorizer, photo, tmp_path):
     assert downloaded(results.children[0].value) != downloaded(first)
 
 
+def test_a_small_copy_of_the_last_upload_is_kept(colorizer, photo, tmp_path):
+    Image.fromarray(photo).save(source := tmp_path / "photo.png")
+    choose(
+        display.colour_uploads(colorizer, tmp_path / "kept" / "last.png"), "photo.png", source.read_bytes()
+    )
+    assert max(open_photo(tmp_path / "kept" / "last.png").shape) == 512
+
+
+def test_an_upload_with_a_very_long_name_is_coloured(colorizer, photo, tmp_path):
+    Image.fromarray(photo[:64, :64]).save(source := tmp_path / "photo.png")
+    shown = choose(display.colour_uploads(colorizer), "x" * 300 + ".png", source.read_bytes())
+    assert "<a download=" in shown
+
+
 @pytest.mark.parametrize("data", [b"", b"This is text."])
 def test_a_bad_upload_is_answered_in_one_sentence(colorizer, data):
     shown = choose(display.colour_uploads(colorizer), "<b>bad.jpg", data)
@@ -132,8 +150,10 @@ def test_a_bad_upload_is_answered_in_one_sentence(colorizer, data):
 
 def test_before_and_after_lie_on_each_other(photo):
     html = display.before_after(photo, 255 - photo, "a bird <here>").data
-    assert html.count("<img ") == 2 and 'alt="a bird &lt;here&gt;: before"' in html
-    assert 'type="range"' in html and "<script" not in html
+    assert html.count("<img ") == 2
+    assert 'alt="a bird &lt;here&gt;: before"' in html
+    assert 'type="range"' in html
+    assert "<script" not in html
 
 
 def test_the_blind_test_keeps_the_score(photo, tmp_path):
@@ -144,16 +164,30 @@ def test_the_blind_test_keeps_the_score(photo, tmp_path):
         box = display.blind_test(pairs, kept, seed=0)
         verdict, pictures, buttons, onward = box.children
         for number in range(1, 4):
-            assert f"{number} of 3" in verdict.value and pictures.value.count("<img ") == 2
-            assert onward.disabled and not buttons.children[0].disabled
+            assert f"{number} of 3" in verdict.value
+            assert pictures.value.count("<img ") == 2
+            assert onward.disabled
+            assert not buttons.children[0].disabled
             before = display.blind_test_score(kept)
             buttons.children[always].click()
             right, total = display.blind_test_score(kept)
-            assert total == before[1] + 1 and ("Right:" in verdict.value) == (right > before[0])
-            assert f"{right} times of {total}" in verdict.value and "&lt;" in verdict.value
+            assert total == before[1] + 1
+            assert ("Right:" in verdict.value) == (right > before[0])
+            assert f"{right} times of {total}" in verdict.value
+            assert "&lt;" in verdict.value
             assert buttons.children[0].disabled
             onward.click()
-        assert "That was all" in box.children[0].value and len(box.children) == 1
+        assert "That was all" in box.children[0].value
+        assert len(box.children) == 1
         assert display.blind_test_score(kept)[1] == 3 * (sitting + 1)
     assert display.blind_test_score(kept) == (3, 6)  # the two sittings gave opposite answers
     assert kept.read_text().splitlines()[0] == "date,photo,right"
+
+
+def test_a_blind_test_can_be_played_without_its_buttons(photo, tmp_path):
+    game = display.BlindTest({"one": (photo, 255 - photo)}, tmp_path / "answers.csv", seed=0)
+    game.answer(right=game.photo_on_the_right["one"])
+    assert display.blind_test_score(tmp_path / "answers.csv") == (1, 1)
+    assert game.score().startswith("You were right 1 times of 1")
+    game.ask()
+    assert len(game.box.children) == 1

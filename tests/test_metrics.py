@@ -12,27 +12,27 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from colorize_lib.color import rgb_to_lab, to_rgb
 from colorize_lib.data import make_dataloaders
+from colorize_lib.frechet import EfficientNetFeatures, Frechet
 from colorize_lib.metrics import (
+    ALL,
+    METRICS,
     BalancedAuC,
     Blotches,
-    Frechet,
+    PerPhoto,
     ScaledColours,
     ab_error,
     auc,
     colourfulness,
     delta_e,
     evaluate,
-    format_table,
     matching_factor,
     mean_colour,
     measure_generator,
     psnr,
     ssim,
-    table_csv,
-    table_json,
-    with_shares,
 )
 from colorize_lib.models import build_generator
+from colorize_lib.tables import format_table, table_csv, table_json, with_shares
 
 
 def test_psnr_is_skimages(photo):
@@ -77,7 +77,8 @@ def test_auc_by_sweeping_thresholds(guess_and_truth):
     """As Zhang et al. describe it: the share within a threshold, for thresholds from 0 to 150, integrated."""
     predicted, true = guess_and_truth
     distances = np.linalg.norm((predicted - true).numpy() * 110, axis=1)
-    assert distances.min() < 5 and distances.max() > 150
+    assert distances.min() < 5
+    assert distances.max() > 150
     thresholds = np.linspace(0, 150, 15001)
     expected = [
         np.trapezoid((d[:, None] <= thresholds).mean(axis=0), thresholds) / 1.5
@@ -92,12 +93,12 @@ def test_balanced_auc_by_weighting_pixels(guess_and_truth):
     predicted, true = guess_and_truth
     balanced = BalancedAuC()
     for i in range(2):
-        balanced.see(predicted[i : i + 1], true[i : i + 1])
+        balanced.update(predicted[i : i + 1], true[i : i + 1])
     accuracy = np.maximum(0, 1 - np.linalg.norm((predicted - true).numpy() * 110, axis=1) / 150).ravel()
     classes = np.round(true.numpy() * 11).transpose(0, 2, 3, 1).reshape(-1, 2)
     _, index, counts = np.unique(classes, axis=0, return_inverse=True, return_counts=True)
     weights = 1 / counts[index.ravel()]
-    assert balanced.value() == pytest.approx(100 * (weights * accuracy).sum() / weights.sum(), abs=1e-3)
+    assert balanced.compute() == pytest.approx(100 * (weights * accuracy).sum() / weights.sum(), abs=1e-3)
 
 
 def test_ssim_is_that_of_torchmetrics(photo):
@@ -141,33 +142,67 @@ def test_table_against_skimage(valid_photos):
     mean = labs[..., 1:].mean(axis=(0, 1, 2))
     assert mean_colour(loaders.valid).flatten().numpy() * 110 == pytest.approx(mean, abs=1e-3)
     assert table["mean colour"]["ab_error"] == pytest.approx(np.abs(labs[..., 1:] - mean).mean(), abs=1e-2)
-    assert table["true"]["ab_error"] == 0 and table["true"]["colourfulness"] > 20
+    assert table["true"]["ab_error"] == 0
+    assert table["true"]["colourfulness"] > 20
     assert table["model"] == pytest.approx(table["grey"])  # it starts there
-    assert "grey" in format_table(table) and len(format_table(table).splitlines()) == 5
+    assert "grey" in format_table(table)
+    assert len(format_table(table).splitlines()) == 5
 
 
 def test_shares(valid_photos):
     batch = {"L": torch.zeros(2, 1, 8, 8), "ab": torch.rand(2, 2, 8, 8) - 0.5}
     table = with_shares(evaluate(None, [batch]))
     assert table["grey"]["of_grey"] == table["true"]["of_true"] == 1
-    assert table["true"]["of_grey"] == 0 and table["grey"]["of_true"] < 1e-3
+    assert table["true"]["of_grey"] == 0
+    assert table["grey"]["of_true"] < 1e-3
     assert "of grey's" in format_table(table)
+
+
+def test_shares_stand_behind_what_they_are_shares_of():
+    table = with_shares(evaluate(None, [{"L": torch.zeros(2, 1, 8, 8), "ab": torch.rand(2, 2, 8, 8) - 0.5}]))
+    columns = ["ab_error", "of_grey", "psnr", "colourfulness", "of_true"]
+    assert all(list(row) == columns for row in table.values())
+
+
+def test_shares_of_no_colour_are_undefined():
+    table = with_shares(evaluate(None, [{"L": torch.zeros(2, 1, 8, 8), "ab": torch.zeros(2, 2, 8, 8)}]))
+    assert np.isnan(table["grey"]["of_grey"])
+    assert np.isnan(table["grey"]["of_true"])
+    assert "–" in format_table(table)
+
+
+def test_some_metrics_can_be_chosen_by_name():
+    batch = {"L": torch.zeros(2, 1, 8, 8), "ab": torch.rand(2, 2, 8, 8) - 0.5}
+    assert list(evaluate(None, [batch], metrics=("delta_e", "ab_error"))["grey"]) == ["ab_error", "delta_e"]
+    with pytest.raises(ValueError, match="no metric is called 'beauty'.*ab_error"):
+        evaluate(None, [batch], metrics=["beauty"])
+
+
+def test_a_new_metric_is_one_row(monkeypatch):
+    largest = METRICS["ab_error"].__class__(
+        "largest", 1, METRICS["ab_error"].inputs, lambda: PerPhoto(lambda a, b: (a - b).abs().amax((1, 2, 3)))
+    )
+    monkeypatch.setitem(METRICS, "largest", largest)
+    batch = {"L": torch.zeros(2, 1, 8, 8), "ab": torch.full((2, 2, 8, 8), 0.5)}
+    assert evaluate(None, [batch], metrics=["largest"])["grey"] == {"largest": 0.5}
 
 
 def test_frechet_distance_against_scipy(valid_photos):
     """The same distance computed from the features with scipy's matrix square root."""
     batches = list(make_dataloaders(valid_photos, valid_photos, size=96, batch_size=8, device="cpu").valid)
     frechet = Frechet()
-    assert frechet.features == frechet._fid.inception.network.pretrained_cfg["architecture"]
+    features = EfficientNetFeatures()
+    assert frechet.features == features.network.pretrained_cfg["architecture"]
     true = torch.cat([to_rgb(batch["L"], batch["ab"]) for batch in batches])
     pale = torch.cat([to_rgb(batch["L"], batch["ab"] * 0.5) for batch in batches])
-    frechet.see(true, real=True)
-    frechet.see(true, real=False)
-    assert frechet.distance() == pytest.approx(0, abs=0.02)
-    frechet.see(pale, real=False)
-    distance = frechet.distance()
+    frechet.update(true, real=True)
+    frechet.update(true, real=False)
+    assert frechet.compute() == pytest.approx(0, abs=0.02)
+    frechet.reset()
+    frechet.update(pale, real=False)
+    distance = frechet.compute()
     with torch.no_grad():
-        a, b = (frechet._fid.inception(x).double().numpy() for x in (true, pale))
+        a, b = (features(x).double().numpy() for x in (true, pale))
     root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T))
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root.real)
     assert distance == pytest.approx(expected, rel=0.02)
@@ -201,17 +236,21 @@ def test_inception_features_come_from_a_file_or_say_how_to_get_them(tmp_path, mo
     frechet = Frechet(features="inception")
     batches = list(make_dataloaders(valid_photos[:6], valid_photos[:6], 64, 6, device="cpu").valid)
     table = evaluate(None, batches, frechet=frechet)
-    assert frechet.name == "fid" and table["true"]["fid"] < 0.01 * table["grey"]["fid"]
+    assert frechet.name == "fid"
+    assert table["true"]["fid"] < 0.01 * table["grey"]["fid"]
 
 
 def test_the_complete_table(valid_photos):
     """On whatever device is here: not every one has float64."""
     batches = list(make_dataloaders(valid_photos, valid_photos, size=64, batch_size=8).valid)
-    table = with_shares(evaluate(None, batches, complete=True))
+    table = with_shares(evaluate(None, batches, metrics=ALL))
     grey, true = table["grey"], table["true"]
-    assert true["auc"] == true["auc_balanced"] == pytest.approx(100) and true["ssim"] == pytest.approx(1)
+    assert true["auc"] == true["auc_balanced"] == pytest.approx(100)
+    assert true["ssim"] == pytest.approx(1)
     assert true["delta_e"] == true["delta_cf"] == true["delta_cf_each"] == 0
-    assert grey["auc_balanced"] < grey["auc"] < 100 and grey["ssim"] > 0.8 and grey["delta_e"] > 5
+    assert grey["auc_balanced"] < grey["auc"] < 100
+    assert grey["ssim"] > 0.8
+    assert grey["delta_e"] > 5
     assert grey["blotches"] == pytest.approx(0, abs=1e-3)
     assert 0 < true["blotches"] < 5
     assert grey["delta_cf"] == pytest.approx(true["colourfulness_abs"], abs=0.1)
@@ -220,9 +259,8 @@ def test_the_complete_table(valid_photos):
     assert all(name in columns for name in ("AuC", "SSIM", "ΔE2000", "ΔCF each"))
     narrow = format_table(table, width=60)
     assert max(map(len, narrow.splitlines())) <= 60
-    assert narrow.split().count("grey") > 1 and sorted(set(narrow.split())) == sorted(
-        set(format_table(table).split())
-    )
+    assert narrow.split().count("grey") > 1
+    assert sorted(set(narrow.split())) == sorted(set(format_table(table).split()))
 
 
 def test_the_table_as_csv_and_json():
@@ -232,17 +270,15 @@ def test_the_table_as_csv_and_json():
     }
     assert table_csv(table).splitlines()[1:] == ["grey,1.5,1.5,1.5", "true,inf,inf,inf"]
     saved = json.loads(table_json(table, photos=3))
-    assert (
-        saved["photos"] == 3
-        and saved["table"]["grey"]["psnr"] == 1.5
-        and saved["table"]["true"]["psnr"] is None
-    )
+    assert saved["photos"] == 3
+    assert saved["table"]["grey"]["psnr"] == 1.5
+    assert saved["table"]["true"]["psnr"] is None
 
 
 def blotches(predicted: torch.Tensor, true: torch.Tensor) -> float:
-    judge = Blotches()
-    judge.see(predicted, true)
-    return judge.value()
+    measure = Blotches()
+    measure.update(predicted, true)
+    return measure.compute()
 
 
 def stripes(first: tuple[float, float], second: tuple[float, float]) -> torch.Tensor:
@@ -278,11 +314,11 @@ def test_blotches_are_looked_for_only_where_the_true_colour_has_one_hue():
 
 def test_blotches_pool_all_photos():
     opposite = stripes((20.0, 0.0), (-20.0, 0.0))
-    judge = Blotches()
-    judge.see(opposite, EVEN)
-    judge.see(EVEN, EVEN)
-    assert judge.value() == pytest.approx(50)
-    assert judge.value() == pytest.approx(blotches(torch.cat([opposite, EVEN]), torch.cat([EVEN, EVEN])))
+    measure = Blotches()
+    measure.update(opposite, EVEN)
+    measure.update(EVEN, EVEN)
+    assert measure.compute() == pytest.approx(50)
+    assert measure.compute() == pytest.approx(blotches(torch.cat([opposite, EVEN]), torch.cat([EVEN, EVEN])))
 
 
 @pytest.fixture
@@ -352,15 +388,19 @@ def test_a_row_of_equal_colourfulness(painter, batches):
     assert [*table][:3] == ["grey", "mean colour", "ours"]
     assert [*table][4] == "true"
     name = [*table][3]
-    assert name.startswith("ours × ") and float(name.removeprefix("ours × ")) > 0
+    assert name.startswith("ours × ")
+    assert float(name.removeprefix("ours × ")) > 0
     assert table[name]["colourfulness"] == pytest.approx(table["true"]["colourfulness"], rel=5e-3)
 
 
 @pytest.mark.parametrize(
     ("match", "reason"),
-    [(("theirs", "true"), "no weights are called 'theirs'"), (("true", "ours"), "no weights are called 'true'"),
-     (("ours", "theirs"), "no row of the table is called 'theirs'")],
-)  # fmt: skip
+    [
+        (("theirs", "true"), "no weights are called 'theirs'"),
+        (("true", "ours"), "no weights are called 'true'"),
+        (("ours", "theirs"), "no row of the table is called 'theirs'"),
+    ],
+)
 def test_a_match_with_no_row_is_refused(painter, batches, match, reason):
     with pytest.raises(ValueError, match=reason):
         evaluate({"ours": painter}, batches, match=match)

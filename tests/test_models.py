@@ -9,7 +9,7 @@ import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
 from colorize_lib.data import PhotoDataset, lab_batch
-from colorize_lib.metrics import EfficientNetFeatures
+from colorize_lib.frechet import EfficientNetFeatures
 from colorize_lib.models import GENERATORS, FeatureDiscriminator, PatchDiscriminator, build_generator
 from colorize_lib.models.feature_discriminator import fold_batch_norms
 from colorize_lib.models.imagenet import PACKAGES, imagenet_network, imagenet_weights
@@ -36,7 +36,8 @@ def test_any_size_goes_in_and_comes_out(name, size):
     generator = build(name).eval()
     with torch.inference_mode():
         ab = generator(torch.rand(2, 1, *size) * 2 - 1)
-    assert ab.shape == (2, 2, *size) and ab.isfinite().all()
+    assert ab.shape == (2, 2, *size)
+    assert ab.isfinite().all()
 
 
 def test_unknown_generators_are_named():
@@ -52,7 +53,8 @@ def test_patch_map_and_receptive_field():
     logits[0, 0, 15, 15].backward()
     seen = image.grad.abs().sum(dim=(0, 1)) > 0
     rows, columns = seen.any(dim=1).nonzero(), seen.any(dim=0).nonzero()
-    assert rows.max() - rows.min() + 1 == 70 and columns.max() - columns.min() + 1 == 70
+    assert rows.max() - rows.min() + 1 == 70
+    assert columns.max() - columns.min() + 1 == 70
 
 
 def test_weights_start_as_the_paper_says():
@@ -74,7 +76,8 @@ def test_spectral_norm_bounds_every_layer():
     for _ in range(30):  # power iterations
         discriminator(torch.rand(1, 3, 64, 64))
     norms = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in discriminator.model if hasattr(layer, "weight")]  # fmt: skip
-    assert len(norms) == 5 and max(norms) < 1.05
+    assert len(norms) == 5
+    assert max(norms) < 1.05
     with pytest.raises(ValueError, match="'layer'"):
         PatchDiscriminator(norm="layer")
 
@@ -137,20 +140,20 @@ def test_the_frechet_distances_features_are_imagenets(named_photos):
 
 
 @torch.inference_mode()
-def test_the_discriminators_eyes_are_imagenets(photo):
+def test_the_discriminators_backbone_is_imagenets(photo):
     """They give the feature maps of Lite1, whose weights are proved above."""
     rgb = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128] / 127.5 - 1
-    seen = FeatureDiscriminator()._eyes[0](rgb)
+    seen = FeatureDiscriminator().backbone(rgb)
     expected = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()(rgb)[-4:]
     for one, other in zip(seen, expected, strict=True):
         assert (one - other).abs().max() < 1e-5 * other.abs().max()
 
 
-def test_encoder_eyes_and_frechet_distance_are_three_networks():
+def test_encoder_discriminator_and_frechet_distance_are_three_networks():
     """So that no number flatters the weights: what one learns to please is not what another looks through."""
     networks = (
         build_generator("chroma_unet").encoder,
-        FeatureDiscriminator()._eyes[0],
+        FeatureDiscriminator().backbone,
         EfficientNetFeatures().network,
     )
     names = [network.pretrained_cfg["architecture"] for network in networks]
@@ -213,21 +216,21 @@ def test_no_warning_where_the_weights_are_there(name, monkeypatch):
 
 def test_folded_batch_norms_change_nothing(photo):
     """Largest difference seen: 6e-5 of values up to 60."""
-    eyes = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()
+    backbone = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()
     x = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128] / 127.5 - 1
     with torch.no_grad():
-        before = eyes(x)
-        after = fold_batch_norms(eyes)(x)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in eyes.modules())
+        before = backbone(x)
+        after = fold_batch_norms(backbone)(x)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
     for one, other in zip(before, after, strict=True):
         assert (one - other).abs().max() < 1e-5 * one.abs().max()
 
 
-def test_the_feature_discriminators_eyes_stay_as_they_are(photo):
-    """It learns by its heads alone, and its gradients reach the colours through the frozen eyes."""
+def test_the_feature_discriminators_backbone_is_never_trained(photo):
+    """It learns by its heads alone, and its gradients reach the colours through the frozen backbone."""
     discriminator = FeatureDiscriminator()
-    (eyes,) = discriminator._eyes
-    before = {name: value.clone() for name, value in eyes.state_dict().items()}
+    backbone = discriminator.backbone
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
     assert count(discriminator) == sum(count(head) for head in discriminator.heads) < 5e5
     assert all(name.startswith("heads.") for name in discriminator.state_dict())
 
@@ -240,9 +243,9 @@ def test_the_feature_discriminators_eyes_stay_as_they_are(photo):
     logits.mean().backward()
     optimizer.step()
     assert ab.grad.abs().sum() > 0
-    assert all(torch.equal(value, before[name]) for name, value in eyes.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
     assert (
-        next(discriminator.to(torch.float64)._eyes[0].parameters()).dtype == torch.float64
+        next(discriminator.to(torch.float64).backbone.parameters()).dtype == torch.float64
     )  # they move along
 
 

@@ -13,20 +13,16 @@ import pytest
 import colorize_lib
 from colorize_lib.photos import open_photo
 
-ORDER = [
-    "devices", "files", "color", "photos", "folders", "data", "models", "losses", "metrics", "checkpoints",
-    "runs", "training", "colorizer", "course", "display", "cli",
-]  # fmt: skip
-
 
 def test_every_sample_has_its_row_and_its_checksum(root):
     samples = root / "data/samples"
     files = {p.relative_to(samples).as_posix() for p in samples.glob("*/*")}
     with (samples / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert {row["file"] for row in rows} == files and len(files) == len(rows) == 118
+    assert {row["file"] for row in rows} == files
+    assert len(files) == len(rows)
     for row in rows:
-        assert row["author"] and row["licence"] and row["source_package"], row["file"]
+        assert all(row[column] for column in ("author", "licence", "source_package")), row["file"]
         assert row["split"] in (("historic",) if row["file"].startswith("historic") else ("train", "val"))
     sums = dict(line.split("  ")[::-1] for line in (samples / "SHA256SUMS").read_text().splitlines())
     assert sums.keys() == files | {"ATTRIBUTION.csv"}
@@ -34,21 +30,36 @@ def test_every_sample_has_its_row_and_its_checksum(root):
         assert hashlib.sha256((samples / name).read_bytes()).hexdigest() == expected, name
 
 
+def rooms(root) -> dict[str, list]:
+    """{top-level module or package: its files}."""
+    package, found = root / "colorize_lib", {}
+    for path in package.rglob("*.py"):
+        name = path.relative_to(package).with_suffix("").parts[0]
+        if name not in ("__init__", "__main__", "weights"):
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def imported_rooms(root, path) -> set[str]:
+    """The top-level modules of the package that a file imports from, other than its own."""
+    inside = path.relative_to(root / "colorize_lib").parts[:-1]
+    used = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level > len(inside):
+            used |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+    return used
+
+
+def test_the_list_of_modules_is_complete(root):
+    assert set(colorize_lib._NAMES) == set(rooms(root))
+
+
 def test_modules_import_only_from_modules_above_them(root):
-    package = root / "colorize_lib"
-    rooms = {p.stem: [p] for p in package.glob("*.py") if p.stem not in ("__init__", "__main__")}
-    rooms |= {p.parent.name: sorted(p.parent.glob("*.py")) for p in package.glob("*/__init__.py")}
-    assert set(rooms) == set(ORDER)
-    for room, files in rooms.items():
-        outside = 1 + any(p.name == "__init__.py" for p in files)  # the dots that lead out of the room
-        used = {
-            node.module.split(".")[0]
-            for path in files
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.ImportFrom) and node.level == outside
-        }
-        later = {other for other in used if ORDER.index(other) >= ORDER.index(room)}
-        assert not later, f"{room} imports {later}"
+    order = list(colorize_lib._NAMES)
+    for name, paths in rooms(root).items():
+        above = set(order[: order.index(name)])
+        for path in paths:
+            assert imported_rooms(root, path) <= above, path
 
 
 def test_only_color_knows_the_constants(root):
@@ -66,6 +77,18 @@ def test_every_public_name_exists():
         colorize_lib.nonsense  # noqa: B018
 
 
+def test_the_stub_names_what_the_package_names(root):
+    """An editor sees the stub instead of the lazy `__init__.py`."""
+    stub = ast.parse((root / "colorize_lib/__init__.pyi").read_text(encoding="utf-8"))
+    named = {
+        (alias.asname, node.module)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert named == {(name, module) for name, module in colorize_lib._MODULE_OF.items()}
+
+
 def test_importing_loads_no_notebook_library():
     code = "import sys, colorize_lib as c; [getattr(c, n) for n in c.__all__]; print(*sys.modules)"
     loaded = set(
@@ -73,7 +96,8 @@ def test_importing_loads_no_notebook_library():
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         ).stdout.split()
     )
-    assert "timm" in loaded and not loaded & {"fastai", "matplotlib", "IPython", "jupyterlab", "ipywidgets"}
+    assert "timm" in loaded
+    assert not loaded & {"fastai", "matplotlib", "IPython", "jupyterlab", "ipywidgets"}
 
 
 @pytest.mark.speed
@@ -119,4 +143,5 @@ def test_the_readmes_python_runs(root, tmp_path, monkeypatch):
     assert (in_colour.max(axis=2) - in_colour.min(axis=2)).mean() > 5
     assert "minutes=2" in blocks[1]
     exec(blocks[1].replace("minutes=2", "minutes=0.02"), space)
-    assert space["history"] and space["in_colour"].shape == in_colour.shape
+    assert space["history"]
+    assert space["in_colour"].shape == in_colour.shape

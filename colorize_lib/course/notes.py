@@ -73,7 +73,7 @@ def load_answers(lesson: str) -> ModuleType:
         raise FileNotFoundError(
             f"{path} does not exist: the lessons' answers come with the project's repository"
         )
-    spec = spec_from_file_location(f"answers_{lesson}", path)
+    spec: Any = spec_from_file_location(f"answers_{lesson}", path)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..color import fit_to_gamut, lab_to_rgb
+from ..color import AB_SCALE, fit_to_gamut, lab_to_rgb
 from ..display import ACCENT, SOFT, show, to_image
 
 
@@ -58,7 +59,7 @@ def ab_plane(L: float, side: int = 220) -> tuple[Tensor, Tensor]:
     Returns:
         RGB (3, side, side), with a light grey outside the gamut, and the mask of the gamut.
     """
-    axis = torch.linspace(-110, 110, side)
+    axis = torch.linspace(-AB_SCALE, AB_SCALE, side)
     b, a = torch.meshgrid(axis.flip(0), axis, indexing="ij")
     lab = torch.stack([torch.full_like(a, L), a, b])[None]
     inside = (fit_to_gamut(lab) == lab).all(dim=1)[0]
@@ -67,7 +68,9 @@ def ab_plane(L: float, side: int = 220) -> tuple[Tensor, Tensor]:
 
 def draw_ab_plane(L: float, ax: plt.Axes) -> None:
     """The plane at lightness L with its axes."""
-    ax.imshow(to_image(ab_plane(L)[0]), extent=(-110, 110, -110, 110), interpolation="bilinear")
+    ax.imshow(
+        to_image(ab_plane(L)[0]), extent=(-AB_SCALE, AB_SCALE, -AB_SCALE, AB_SCALE), interpolation="bilinear"
+    )
     ax.axhline(0, color=SOFT, linewidth=0.6)
     ax.axvline(0, color=SOFT, linewidth=0.6)
     ax.set(
@@ -82,8 +85,9 @@ def ab_plane_picture(L: float) -> np.ndarray:
     """The same as a picture, (H, W, 3) uint8, for a slider."""
     figure = Figure(figsize=(3.6, 3.6), dpi=140)
     draw_ab_plane(L, figure.subplots())
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def show_ab_planes(levels: Sequence[float]) -> None:
@@ -110,8 +114,8 @@ def show_ab_histogram(ab: Tensor) -> None:
     """
     chroma = ab.norm(dim=0)
     _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
-    sides = [[-110, 110], [-110, 110]]
-    left.hist2d(ab[0].numpy(), ab[1].numpy(), bins=110, range=sides, norm="log", cmap="magma_r")
+    sides = [[-AB_SCALE, AB_SCALE]] * 2
+    left.hist2d(ab[0].numpy(), ab[1].numpy(), bins=100, range=sides, norm="log", cmap="magma_r")
     left.axhline(0, color=SOFT, linewidth=0.5)
     left.axvline(0, color=SOFT, linewidth=0.5)
     left.set(xlabel="a*: green to red", ylabel="b*: blue to yellow", aspect="equal")

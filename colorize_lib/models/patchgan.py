@@ -10,10 +10,10 @@ class PatchDiscriminator(nn.Module):
     """Judges patches, not photos: each output is one logit about a 70×70 patch of the input.
 
     Args:
-        in_channels: 3: L and ab, concatenated.
-        filters: channels of the first layer.
-        downs: layers of stride 2; 3 make the receptive field 70×70.
-        norm: `batch`, as in the paper, or `spectral` (Miyato et al., ICLR 2018).
+        in_channels: number of input channels; 3 for L and ab, concatenated.
+        filters: number of channels of the first layer.
+        downs: number of layers of stride 2; 3 make the receptive field 70×70.
+        norm: normalisation: `batch`, as in the paper, or `spectral` (Miyato et al., ICLR 2018).
 
     Shapes: (B, 3, H, W) → logits (B, 1, H/8 - 2, W/8 - 2), so 30×30 for 256².
     No sigmoid: the loss has it.  2,765,633 parameters as it stands.
@@ -23,9 +23,8 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         if norm not in ("batch", "spectral"):
             raise ValueError(f"norm is 'batch' or 'spectral', not '{norm}'")
-        self.config = {
-            "name": "patchgan", "in_channels": in_channels, "filters": filters, "downs": downs, "norm": norm
-        }  # fmt: skip
+        options = {"in_channels": in_channels, "filters": filters, "downs": downs, "norm": norm}
+        self.config = {"name": "patchgan", **options}
 
         layers = [nn.Conv2d(in_channels, filters, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         channels = filters

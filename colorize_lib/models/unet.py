@@ -4,22 +4,27 @@ Isola et al., Image-to-Image Translation with Conditional Adversarial Networks,
 CVPR 2017, appendix 6.1.1 (arXiv:1611.07004).
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from .generator import Generator
 from .padding import run_padded
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 class UnetBlock(nn.Module):
-    """One level of the U-Net: down, whatever lies below, up; the input is joined to the output.
+    """One level of the U-Net: down, the level below, up; the input is concatenated to the output.
 
     Args:
-        channels: what comes in, and what the way up gives back (outermost: see `out_channels`).
-        inner_channels: what the way down hands to the level below.
-        below: the next level, or None at the bottom.
-        outermost: the top level, which joins nothing and ends in tanh.
-        in_channels, out_channels: of the outermost level.
+        channels: number of channels of the input, and of the way up's output.
+        inner_channels: number of channels between this level and the level below.
+        below: the level below, or None at the bottom.
+        outermost: whether this is the top level, which has no skip and ends in tanh.
+        in_channels: number of input channels, if not `channels` (outermost level).
+        out_channels: number of output channels, if not `channels` (outermost level).
         dropout: drop half of the activations on the way up.
     """
 
@@ -39,7 +44,7 @@ class UnetBlock(nn.Module):
         in_channels = in_channels or channels
         out_channels = out_channels or channels
 
-        down = [nn.Conv2d(in_channels, inner_channels, 4, stride=2, padding=1, bias=False)]
+        down: list[nn.Module] = [nn.Conv2d(in_channels, inner_channels, 4, stride=2, padding=1, bias=False)]
         if not outermost:
             down.insert(0, nn.LeakyReLU(0.2))
         if not outermost and below is not None:
@@ -64,9 +69,10 @@ class Unet(Generator):
     """pix2pix's generator: `downs` halvings to the bottleneck and back, a skip at every level.
 
     Args:
-        in_channels, out_channels: 1 (L) and 2 (ab).
-        downs: halvings; 8 take 256² to 1².
-        filters: channels of the first level; doubled three times, then constant.
+        in_channels: number of input channels; 1 for L.
+        out_channels: number of output channels; 2 for ab.
+        downs: number of halvings; 8 take 256² to 1².
+        filters: number of channels of the first level; doubled three times, then constant.
 
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W) in (-1, 1).
     54,409,858 parameters as it stands; weights start as N(0, 0.02²).
@@ -76,9 +82,8 @@ class Unet(Generator):
         super().__init__()
         if downs < 5:
             raise ValueError(f"a Unet needs at least 5 downs, got {downs}")
-        self.config = {
-            "name": "unet", "in_channels": in_channels, "out_channels": out_channels, "downs": downs, "filters": filters
-        }  # fmt: skip
+        channels = {"in_channels": in_channels, "out_channels": out_channels}
+        self.config = {"name": "unet", **channels, "downs": downs, "filters": filters}
         self.multiple = 2**downs
         widest = filters * 8
         block = UnetBlock(widest, widest)
@@ -95,7 +100,7 @@ class Unet(Generator):
         return run_padded(self.model, L, self.multiple)
 
 
-def init_weights(network: nn.Module, std: float = 0.02) -> nn.Module:
+def init_weights(network: Network, std: float = 0.02) -> Network:
     """Draw the weights as pix2pix does: convolutions N(0, std²), norms N(1, std²), biases 0."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):

@@ -2,9 +2,9 @@
 
 PHOTOS holds train/ and val/, folders of colour photos.  The stages follow each
 other, each a `colorize train` in a folder of its own under --out; an interrupted
-one goes on where it was when the command is given again, a finished one is not
-repeated.  The cards beside this file say what the bundled weights were made from,
-and where their making differed from this.
+one is resumed when the command is given again, a finished one is not repeated.
+The cards beside this file describe the photos behind the bundled weights, and where
+their training differed from this.
 """
 
 import argparse
@@ -22,30 +22,53 @@ from colorize_lib.checkpoints import read_header
 STAGES = {
     "l1": [
         ("l1_112", None, "--queries 0 --size 112 --batch-size 32 --epochs 5"),
-        ("l1_128", "l1_112", "--size 128 --batch-size 32 --epochs 6 --min-scale 0.25 --lr 2e-3 --encoder-lr 6e-4"),
-        ("l1_192", "l1_128", "--size 192 --batch-size 24 --epochs 1.4 --min-scale 0.25 --lr 1e-3 --encoder-lr 3e-4"),
-        ("queries_128", "l1_192", "--queries 24 --size 128 --batch-size 32 --epochs 4.4 --min-scale 0.25 --lr 2e-3 "
-         "--encoder-lr 6e-4"),
-        ("queries_192", "queries_128", "--size 192 --batch-size 24 --epochs 1.2 --min-scale 0.35 --lr 8e-4 "
-         "--encoder-lr 2.4e-4"),
+        (
+            "l1_128",
+            "l1_112",
+            "--size 128 --batch-size 32 --epochs 6 --min-scale 0.25 --lr 2e-3 --encoder-lr 6e-4",
+        ),
+        (
+            "l1_192",
+            "l1_128",
+            "--size 192 --batch-size 24 --epochs 1.4 --min-scale 0.25 --lr 1e-3 --encoder-lr 3e-4",
+        ),
+        (
+            "queries_128",
+            "l1_192",
+            "--queries 24 --size 128 --batch-size 32 --epochs 4.4 --min-scale 0.25 --lr 2e-3 "
+            "--encoder-lr 6e-4",
+        ),
+        (
+            "queries_192",
+            "queries_128",
+            "--size 192 --batch-size 24 --epochs 1.2 --min-scale 0.35 --lr 8e-4 --encoder-lr 2.4e-4",
+        ),
     ],
     "adversarial": [
-        ("adversarial_192", "queries_192", "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
-         "--size 192 --batch-size 12 --epochs 0.6 --min-scale 0.3 --encoder-lr 5e-5"),
+        (
+            "adversarial_192",
+            "queries_192",
+            "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
+            "--size 192 --batch-size 12 --epochs 0.6 --min-scale 0.3 --encoder-lr 5e-5",
+        ),
     ],
-}  # fmt: skip
+}
 # A GPU trains at the resolution of use from the start, and longer.  These have not been run.
 GPU_STAGES = {
     "l1": [("l1_256", None, "--size 256 --batch-size 64 --epochs 30 --min-scale 0.25")],
     "adversarial": [
-        ("adversarial_256", "l1_256", "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
-         "--size 256 --batch-size 32 --epochs 2 --min-scale 0.25 --encoder-lr 5e-5"),
+        (
+            "adversarial_256",
+            "l1_256",
+            "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
+            "--size 256 --batch-size 32 --epochs 2 --min-scale 0.25 --encoder-lr 5e-5",
+        ),
     ],
-}  # fmt: skip
+}
 
 
 def run(name: str, start: str | None, options: str, photos: Path, out: Path) -> None:
-    """Train one stage, or go on with it."""
+    """Train one stage, or resume it."""
     folder = out / name
     command = [
         sys.executable,
@@ -62,7 +85,7 @@ def run(name: str, start: str | None, options: str, photos: Path, out: Path) -> 
     print(f"{name}: {' '.join(command[1:])}", flush=True)
     done = subprocess.run(command).returncode
     if done not in (0, 1):  # 1: some photos were left out
-        sys.exit(f"{name} stopped: give the same command again to go on with it")
+        sys.exit(f"{name} stopped: give the same command again to resume it")
 
 
 def main() -> None:

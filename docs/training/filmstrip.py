@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from colorize_lib import load_checkpoint, sample_photos, save_photo
+from colorize_lib.color import to_rgb
 from colorize_lib.data import PhotoDataset, lab_batch
-from colorize_lib.metrics import show
 
 SEEN, SHOWN = 256, 112  # pixels a side: what the generators see, and of a panel
 
@@ -33,7 +33,7 @@ def main(out: str, *checkpoints: str) -> None:
     batch = lab_batch(torch.stack([dataset[i] for i in range(len(dataset))]))
     L, ab = batch["L"], batch["ab"]
     columns = [torch.zeros_like(ab), *(load_checkpoint(path)(L) for path in checkpoints), ab]
-    panels = [torch.nn.functional.interpolate(show(L, x), (SHOWN, SHOWN), mode="area") for x in columns]
+    panels = [torch.nn.functional.interpolate(to_rgb(L, x), (SHOWN, SHOWN), mode="area") for x in columns]
     picture = torch.cat(panels, dim=3).permute(0, 2, 3, 1).flatten(0, 1)
     save_photo(out, picture.mul(255).round().byte().numpy(), overwrite=True, quality=88)
 
