@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-ORIENTATION = 0x0112
+ORIENTATION, RESOLUTION_UNIT = 0x0112, 0x0128
 SOFTWARE, PROCESSING_SOFTWARE = 0x0131, 0x000B
 ASCII = 2  # the type of a text
 
@@ -20,7 +20,7 @@ _COLOR_SPACE, _PIXEL_X, _PIXEL_Y = 0xA001, 0xA002, 0xA003
 
 # What a TIFF's directory says of the photo, beside its texts; all else there is about the pixels.
 _DESCRIPTIVE = {
-    _EXIF, _GPS, _X_RESOLUTION, _Y_RESOLUTION, 0x0128,  # the resolution's unit
+    _EXIF, _GPS, _X_RESOLUTION, _Y_RESOLUTION, RESOLUTION_UNIT,
     0x4746, 0x4749,  # rating
     0x83BB, 0x9286, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F,  # IPTC, comment, and Windows' title to subject
 }  # fmt: skip
@@ -38,9 +38,6 @@ class Field(NamedTuple):
 Fields = dict[int, Field]
 
 
-def text_field(text: str) -> Field:
-    data = text.encode() + b"\0"
-    return Field(ASCII, len(data), data)
 
 
 class Tiff:
@@ -119,8 +116,43 @@ def from_tiff(data: bytes, offset: int | None = None) -> bytes:
     fields = {}
     for directory in (tiff.first, offset):
         fields |= descriptive(tiff.fields(directory)) if directory else {}
-    empty = (b"II*\0" if tiff.order == "<" else b"MM\0*") + struct.pack(f"{tiff.order}LHLH", 8, 0, 0, 0)
-    return with_fields(empty, fields) if fields else b""
+    return with_fields(_empty(tiff.order), fields) if fields else b""
+
+
+def first_fields(block: bytes) -> Fields:
+    """The fields of a block's first directory."""
+    tiff = Tiff(block)
+    return tiff.fields(tiff.first)
+
+
+def with_mark(block: bytes, text: str) -> bytes:
+    """The block, or a new one, with a text about what made the picture; the owner's texts stay."""
+    block = block or _empty("<")
+    fields = first_fields(block)
+    tag = PROCESSING_SOFTWARE if _text(fields, SOFTWARE) else SOFTWARE
+    there = [said for said in (_text(fields, tag), text.encode()) if said]
+    if text.encode() in _text(fields, SOFTWARE) + _text(fields, tag):
+        return block  # our own work, coloured again
+    data = b"; ".join(there) + b"\0"
+    return with_fields(block, {tag: Field(ASCII, len(data), data)})
+
+
+def with_resolution(block: bytes, x: float, y: float) -> bytes:
+    """The block, or a new one, with the pixels per inch in it."""
+    block = block or _empty("<")
+    order = Tiff(block).order
+    ratios = (Field(5, 1, struct.pack(f"{order}LL", round(value * 1000), 1000)) for value in (x, y))
+    unit = Field(3, 1, struct.pack(f"{order}H", 2))
+    return with_fields(block, dict(zip((_X_RESOLUTION, _Y_RESOLUTION), ratios, strict=True)) | {RESOLUTION_UNIT: unit})
+
+
+def _empty(order: str) -> bytes:
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}LHLH", 8, 0, 0, 0)
+
+
+def _text(fields: Fields, tag: int) -> bytes:
+    field = fields.get(tag)
+    return field.data.rstrip(b"\0 ") if field and isinstance(field.data, bytes) else b""
 
 
 def descriptive(fields: Fields) -> Fields:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under a temporary name beside it, then rename: a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # The temporary name is short: the file's own may be as long as a name can be.
+    handle, name = tempfile.mkstemp(prefix=".colorize-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
