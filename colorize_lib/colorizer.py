@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .checkpoints import find_weights, load_pretrained
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .devices import default_device
-from .photos import PhotoError, open_photo, to_srgb
+from .photos import MAX_PIXELS, PhotoError, open_photo, to_srgb, turn_upright
 
 RESOLUTION = 256  # of weights that do not say what they were trained on
 SMALLEST = 64  # where a machine without memory for this has none for anything
@@ -93,7 +93,8 @@ class Colorizer:
 
         Returns:
             The same kind, size and type, in colour; an array (H, W, 3) for a path.
-            Transparency is kept, but for a path's, which is laid on white.
+            Transparency is kept, but for a path's, which is laid on white.  A PIL image
+            is turned upright, as its EXIF data says, and comes back as sRGB.
 
         Raises:
             PhotoError: if the file cannot be read.
@@ -115,15 +116,17 @@ class Colorizer:
         *,
         failures: list[str] | None = None,
         progress: bool = False,
+        max_pixels: int = MAX_PIXELS,
         **options: Any,
     ) -> Iterator[tuple[Photo, Any]]:
         """Colour photos one after the other; the next is read while one is coloured.
 
         Args:
             photos: what a call takes; all of one kind or not.
-            failures: a list that gets a sentence for each photo that cannot be read, which
-                is then left out; None raises `PhotoError` instead.
+            failures: a list that gets a sentence for each photo that cannot be read or
+                coloured, which is then left out; None raises the error instead.
             progress: show a progress bar, on stderr.
+            max_pixels: a larger file is not read.
             options: those of a call.
 
         Yields:
@@ -132,7 +135,7 @@ class Colorizer:
 
         def read(photo: Photo) -> Photo | PhotoError:
             try:
-                return open_photo(photo) if isinstance(photo, (str, Path)) else photo
+                return open_photo(photo, max_pixels=max_pixels) if isinstance(photo, (str, Path)) else photo
             except PhotoError as error:
                 return error
 
@@ -142,12 +145,17 @@ class Colorizer:
             for i, photo in enumerate(tqdm(photos, unit="photo", disable=not progress)):
                 opened = ahead.result()
                 ahead = pool.submit(read, photos[i + 1]) if i + 1 < len(photos) else None
-                if not isinstance(opened, PhotoError):
-                    yield photo, self(opened, **options)
-                elif failures is None:
-                    raise opened
+                try:
+                    if isinstance(opened, PhotoError):
+                        raise opened
+                    coloured = self(opened, **options)
+                except Exception as error:  # one photo must not stop the others
+                    if failures is None:
+                        raise
+                    named = isinstance(error, PhotoError)
+                    failures.append(str(error) if named else f"{photo} cannot be coloured ({error})")
                 else:
-                    failures.append(str(opened))
+                    yield photo, coloured
 
     def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
         """Predict ab at the generator's resolution; out of memory, at half of it, with a warning.
@@ -230,11 +238,11 @@ class Colorizer:
             raise ValueError(
                 f"Pillow has no 16-bit colour for this image of mode {image.mode}: pass its path, or an array"
             )
-        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-        rgb = np.array(to_srgb(image.convert("RGBA").convert("RGB") if alpha else image))
-        out = Image.fromarray(self._colour_array(rgb, saturation, resolution))
-        if alpha:
-            out.putalpha(alpha)
+        srgb = to_srgb(turn_upright(image))
+        colours = np.array(srgb.convert("RGB"))
+        out = Image.fromarray(self._colour_array(colours, saturation, resolution))
+        if srgb.mode == "RGBA":
+            out.putalpha(srgb.getchannel("A"))
         return out
 
     def _unit(self, rgb: Tensor) -> Tensor:
