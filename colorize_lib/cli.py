@@ -104,7 +104,8 @@ def photo_parser() -> argparse.ArgumentParser:
 
 
 def colorize(options: argparse.Namespace) -> int:
-    from . import __version__
+    from colorize_lib import __version__
+
     from .colorizer import Colorizer
     from .devices import default_device
     from .photos import left_out, save_photo

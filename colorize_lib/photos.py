@@ -21,7 +21,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from . import exif
+from .exif import (
+    ORIENTATION,
+    RESOLUTION_UNIT,
+    descriptive,
+    first_fields,
+    from_tiff,
+    of_copy,
+    with_fields,
+    with_mark,
+    with_resolution,
+)
 from .files import write_whole
 from .profiles import image_to_srgb, samples_to_srgb
 
@@ -165,7 +175,7 @@ def save_photo(
     return path
 
 
-def writable(path: str | Path) -> Path:
+def writable_path(path: str | Path) -> Path:
     """The name under which a photo can be saved: a suffix that is only read becomes .png."""
     path = Path(path)
     return path if path.suffix.lower() in _FORMATS else path.with_suffix(".png")
@@ -297,7 +307,7 @@ def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
         image.seek(chain.index(page))
         image.info.pop("icc_profile", None)  # of the first page
         image.info |= {"icc_profile": profile} if (profile := _tiff_profile(page)) else {}
-    orientation = page.tags.valueof(exif.ORIENTATION)
+    orientation = page.tags.valueof(ORIENTATION)
     others = sum(not _is_thumbnail(p) for p in pages) - (not _is_thumbnail(page))
     return _Picture(file, image, page, orientation if orientation in _UPRIGHT else 1, others)
 
@@ -397,7 +407,7 @@ def _inflate(kind: bytes, chunk: bytes, limit: int) -> bytes:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        orientation = Image.Image.getexif(image).get(exif.ORIENTATION)  # PNG's own decodes the pixels, too
+        orientation = Image.Image.getexif(image).get(ORIENTATION)  # PNG's own decodes the pixels, too
     except Exception:  # malformed EXIF data raises many kinds
         return 1
     return orientation if orientation in _UPRIGHT else 1
@@ -528,11 +538,11 @@ def _about(like: str | Path | None, rgb: np.ndarray, mark: str) -> _About:
             with _picture(like, 1 << 62) as picture:
                 turned = picture.orientation in (5, 6, 7, 8)
                 dpi = _dpi(picture, turned)
-                block = exif.of_copy(_exif(picture), rgb.shape[1], rgb.shape[0], turned)
+                block = of_copy(_exif(picture), rgb.shape[1], rgb.shape[0], turned)
         except (PhotoError, ValueError, struct.error):
             pass  # malformed EXIF data; the photo is worth more than they are
     if mark:
-        block = exif.with_mark(block, mark)
+        block = with_mark(block, mark)
     return _About(block, dpi)
 
 
@@ -540,7 +550,7 @@ def _exif(picture: _Picture) -> bytes:
     """The photo's EXIF data, as they are."""
     if picture.page is not None:
         with mmap.mmap(picture.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return exif.from_tiff(data, picture.page.offset)
+            return from_tiff(data, picture.page.offset)
     info = picture.image.info
     block = info.get("exif", b"")
     if not block and isinstance(info.get("Raw profile type exif"), str):  # as ImageMagick writes it into a PNG
@@ -582,9 +592,9 @@ def _encode(kind: str, rgb: np.ndarray, about: _About, quality: int, mark: str) 
 
 def _with_resolution(about: _About) -> bytes:
     """The EXIF data with the resolution in it, for a format that has no other place."""
-    if about.dpi is None or about.exif and exif.RESOLUTION_UNIT in exif.first_fields(about.exif):
+    if about.dpi is None or about.exif and RESOLUTION_UNIT in first_fields(about.exif):
         return about.exif
-    return exif.with_resolution(about.exif, *about.dpi)
+    return with_resolution(about.exif, *about.dpi)
 
 
 def _encode_png(rgb: np.ndarray, about: _About, mark: str) -> bytes:
@@ -617,5 +627,5 @@ def _encode_tiff(rgb: np.ndarray, about: _About) -> bytes:
         buffer, rgb, photometric="rgb", compression="zlib", software=False, metadata=None, byteorder=order, **options
     )
     data = buffer.getvalue()
-    fields = exif.descriptive(exif.first_fields(about.exif)) if about.exif else {}
-    return exif.with_fields(data, fields) if fields else data
+    fields = descriptive(first_fields(about.exif)) if about.exif else {}
+    return with_fields(data, fields) if fields else data

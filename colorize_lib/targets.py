@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .folders import look_through
-from .photos import writable
+from .photos import writable_path
 
 
 @dataclass
@@ -90,8 +90,8 @@ def _lies_in(folder: Path, out: Path) -> bool:
 def _target(photo: Path, given: Path, out: Path, suffix: str | None) -> Path:
     target = out / (photo.relative_to(given) if photo != given else photo.name)
     if suffix is None:
-        return writable(target)
-    return target if writable(target) == target and _kind(target.suffix) == _kind(suffix) else target.with_suffix(suffix)
+        return writable_path(target)
+    return target if writable_path(target) == target and _kind(target.suffix) == _kind(suffix) else target.with_suffix(suffix)
 
 
 def _kind(suffix: str) -> str:
