@@ -104,9 +104,7 @@ def photo_parser() -> argparse.ArgumentParser:
 
 
 def colorize(options: argparse.Namespace) -> int:
-    from colorize_lib import __version__
-
-    from .colorizer import Colorizer
+    from .colorizer import MARK, Colorizer
     from .devices import default_device
     from .photos import left_out, save_photo
     from .targets import plan
@@ -117,7 +115,7 @@ def colorize(options: argparse.Namespace) -> int:
         raise ValueError(f"--quality {options.quality}: take 1 to 100")
     suffix = f".{options.format}" if options.format else None
     work = plan(options.photos, options.out, options.overwrite, suffix)
-    mark = f"colorize_lib {__version__}: the colours are a neural network's guess" if options.mark else ""
+    mark = MARK if options.mark else ""
     done, partly = 0, 0
     if work.targets:
         colorizer = Colorizer.from_pretrained(

@@ -14,11 +14,14 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from colorize_lib import __version__
+
 from .checkpoints import find_weights, load_pretrained
 from .color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L
 from .devices import default_device
 from .photos import MAX_PIXELS, PhotoError, open_photo, to_srgb, turn_upright
 
+MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # what a coloured file says of itself
 RESOLUTION = 256  # of weights that do not say what they were trained on
 SMALLEST = 64  # where a machine without memory for this has none for anything
 BAND = 1 << 17  # pixels converted at a time, so that what is between input and output stays small

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .color import to_rgb
-from .colorizer import Colorizer
+from .colorizer import MARK, Colorizer
 from .course.figures import sharp_figures
 from .data import fetch_photos, sample_photos
 from .devices import default_device
@@ -306,25 +306,28 @@ def colour_uploads(colorizer: Colorizer) -> Any:
 def _coloured_upload(colorizer: Colorizer, name: str, data: bytes, **options: Any) -> str:
     """HTML: an uploaded photo before | after, and the link to the coloured one; or why there is none."""
     with TemporaryDirectory() as folder:
-        source = Path(folder) / Path(name).name
-        source.write_bytes(data)
-        target = writable_path(source.with_name(f"{source.stem} in colour{source.suffix}"))
+        source = Path(folder) / f"photo{Path(name).suffix[:9]}"  # the photo's own name may be too long for a file
+        target = writable_path(source.with_name(f"coloured{source.suffix}"))
         try:
+            source.write_bytes(data)
             before = open_photo(source)
             after = colorizer(before, **options)
-            save_photo(target, after, like=source)
-        except (PhotoError, ValueError) as error:
-            return f'<p role="alert">{escape(str(error).replace(f"{source.parent}{os.sep}", ""))}</p>'
-        encoded = base64.b64encode(target.read_bytes()).decode()
+            save_photo(target, after, like=source, mark=MARK)
+            encoded = base64.b64encode(target.read_bytes()).decode()
+        except Exception as error:  # whatever it is, the other photos are to be shown
+            reason = str(error) if isinstance(error, (PhotoError, ValueError)) else f"{source}: {error}"
+            reason = reason.replace(str(source), name).replace(str(target), name)
+            return f'<p role="alert">{escape(reason)}</p>'
+    download = f"{Path(name).stem} in colour{target.suffix}"
     kind = mimetypes.guess_type(target.name)[0] or "application/octet-stream"
     height, width, _ = before.shape
     scale = min(1, 640 / width, 480 / height)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     pictures = before_after(*(resize_photo(rgb, *size) for rgb in (before, after)), name, size[1])
     return (
-        f'{pictures.data}<p><a download="{escape(target.name)}" href="data:{kind};base64,{encoded}" '
+        f'{pictures.data}<p><a download="{escape(download)}" href="data:{kind};base64,{encoded}" '
         'style="color:#2c6fbb;text-decoration:underline">'
-        f"Download {escape(target.name)}</a>, {width} × {height} pixels</p>"
+        f"Download {escape(download)}</a>, {width} × {height} pixels</p>"
     )
 
 

@@ -10,12 +10,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import png
 import pytest
 import tifffile
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms
 
 from colorize_lib.data import sample_photos
 from colorize_lib.photos import SUFFIXES, PhotoError, left_out, open_photo, to_8_bit
@@ -100,7 +99,7 @@ tiff("grey_alpha.tif", np.dstack([GREY, ALPHA]), GREY_ON_WHITE, photometric="min
 tiff("premultiplied.tif", np.dstack([RGB * (ALPHA[..., None] > 0), ALPHA]), ON_WHITE, photometric="rgb",
      extrasamples=["assocalpha"])  # fmt: skip
 tiff("extra_sample.tif", np.dstack([RGB, ALPHA]), RGB, photometric="rgb", extrasamples=["unspecified"])
-kind("transparent_grey.png", np.where(GREY == GREY[0, 0], 255, GREY))(
+kind("transparent_grey.png", np.where(GREY[0, 0] == GREY, 255, GREY))(
     lambda path: Image.fromarray(GREY).save(path, transparency=int(GREY[0, 0]))
 )
 kind("transparent_palette.png", np.repeat(np.where(np.arange(48) < 24, 30, 255)[None], 32, 0))(
@@ -346,7 +345,7 @@ for curve in (1.0, 1.8):
     pillow(f"grey_profile_alpha_{curve}.png", np.dstack([GREY, ALPHA]), np.where(ALPHA == 255, grey_8, 255), 1.5,
            icc_profile=grey_icc)  # fmt: skip
     pillow(f"grey_profile_palette_{curve}.png", GREY, grey_8, 1.5, mode="P", icc_profile=grey_icc)
-    pillow(f"grey_profile_transparent_{curve}.png", GREY, np.where(GREY == GREY[0, 0], 255, grey_8), 1.5,
+    pillow(f"grey_profile_transparent_{curve}.png", GREY, np.where(GREY[0, 0] == GREY, 255, grey_8), 1.5,
            icc_profile=grey_icc, transparency=int(GREY[0, 0]))  # fmt: skip
     kind(f"deep_grey_profile_{curve}.png", grey_16.astype(np.uint16), 0.2)(
         lambda path, icc=grey_icc: path.write_bytes(with_chunk(
