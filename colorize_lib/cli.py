@@ -425,7 +425,7 @@ def _report(
     there: int = 0,
     grey: int = 0,
     partly: int = 0,
-    passed_over: Counter[str] = Counter(),  # noqa: B008
+    passed_over: Counter[str] | None = None,
 ) -> int:
     """Print the summary; returns the exit code."""
     for failure in failures:
@@ -435,7 +435,7 @@ def _report(
     parts += [f"{there} there already (--overwrite makes them anew)"] if there else []
     parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []
-    if others := passed_over.total():
+    if passed_over and (others := passed_over.total()):
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(passed_over.items()))
         parts += [f"{_count(others, 'file')} passed over that are no photos ({kinds})"]
     say(", ".join(parts))
