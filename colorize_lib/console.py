@@ -15,7 +15,7 @@ _PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "→": "->", 
 def make_printable() -> None:
     """Let stdout and stderr take any text: what their encoding lacks is written as its nearest ASCII letters.
 
-    Bytes of a file name that are no text are written as they are.
+    Bytes of a file name that are no text are written as their numbers: \\xdf.
     """
     codecs.register_error("nearest", _nearest)
     for stream in (sys.stdout, sys.stderr):
@@ -23,12 +23,12 @@ def make_printable() -> None:
             stream.reconfigure(errors="nearest")
 
 
-def _nearest(error: UnicodeError) -> tuple[str | bytes, int]:
+def _nearest(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter, after = error.object[error.start], error.start + 1
     if "\udc80" <= letter <= "\udcff":  # how Python keeps a byte of a name that is no text
-        return bytes([ord(letter) - 0xDC00]), after
+        return f"\\x{ord(letter) - 0xDC00:02x}", after
     plain = _PLAIN.get(letter) or unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
     return plain or "?", after
 
@@ -39,8 +39,8 @@ def say(text: str, stream: TextIO | None = None) -> None:
     try:
         tqdm.write(text, file=stream)
         stream.flush()
-    except BrokenPipeError:  # the reader has gone: `colorize … | head -1`
+    except OSError:  # the reader has gone (`colorize … | head -1`), or the disk is full: nothing more is written there
         with suppress(OSError, ValueError, AttributeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except (OSError, ValueError, AttributeError):  # a full disk, a closed or a missing stream
+    except (ValueError, AttributeError):  # a closed or a missing stream
         pass

@@ -3,7 +3,6 @@
 The only file that opens or writes images.
 """
 
-import logging
 import mmap
 import struct
 import threading
@@ -21,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
+from .deep import bits_of_png, choose_page, is_raw, page_profile, read_page, read_png_16
 from .exif import (
     ORIENTATION,
     RESOLUTION_UNIT,
@@ -33,7 +33,7 @@ from .exif import (
     with_resolution,
 )
 from .files import write_whole
-from .profiles import image_to_srgb, samples_to_srgb
+from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
 
 MAX_PIXELS = 178_956_970  # above this Pillow, too, takes a picture for an attack
 
@@ -51,7 +51,6 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
-_RAW = (32803, 34892)  # a TIFF's pixels as the sensor saw them
 
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
@@ -62,9 +61,6 @@ _UPRIGHT = {
     7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
     8: lambda a: np.rot90(a),
 }
-
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it is loud about what we report ourselves
-
 
 class PhotoError(ValueError):
     """A photo that cannot be read or written; its text is one sentence that names the file."""
@@ -191,11 +187,6 @@ def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     return planes.permute(1, 2, 0).numpy()
 
 
-def to_8_bit(rgb: np.ndarray) -> np.ndarray:
-    """uint8 stays as it is; uint16 is rounded to uint8."""
-    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
 def to_srgb(image: Image.Image) -> Image.Image:
     """A PIL image of any mode → 8-bit sRGB: mode RGBA if it has transparency, else RGB."""
     if image.mode == "F":
@@ -293,22 +284,18 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
 
 
 def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
-    """At the largest page that is no thumbnail; a photo below one, in a sub-directory, is a page, too."""
-    chain = list(tifffile.TiffFile(file).pages)
-    pages = chain + [below for page in chain if page.subifds for below in page.pages]
-    page = max(pages, key=lambda p: (not _is_thumbnail(p), p.imagewidth * p.imagelength))
-    if page.photometric in _RAW:
+    page, index, others = choose_page(file)
+    if is_raw(page):
         raise PhotoError(f"{path} is a raw file of a camera: develop it to a JPEG or TIFF first")
     _check_size(path, (page.imagewidth, page.imagelength), max_pixels)
     image = None
     with suppress(Exception):  # what Pillow cannot read, tifffile may
         file.seek(0)
-        image = _identify(file) if page in chain else None
-        image.seek(chain.index(page))
+        image = _identify(file) if index is not None else None
+        image.seek(index)
         image.info.pop("icc_profile", None)  # of the first page
-        image.info |= {"icc_profile": profile} if (profile := _tiff_profile(page)) else {}
+        image.info |= {"icc_profile": profile} if (profile := page_profile(page)) else {}
     orientation = page.tags.valueof(ORIENTATION)
-    others = sum(not _is_thumbnail(p) for p in pages) - (not _is_thumbnail(page))
     return _Picture(file, image, page, orientation if orientation in _UPRIGHT else 1, others)
 
 
@@ -319,16 +306,6 @@ def _identify(file: BinaryIO) -> Image.Image:
         with suppress(UnidentifiedImageError):
             return Image.open(file, formats=[name for name in Image.ID if name not in _NO_PHOTOS])
     raise UnidentifiedImageError
-
-
-def _is_thumbnail(page: tifffile.TiffPage) -> bool:
-    """A reduced version of another page, or a mask."""
-    return bool(page.subfiletype & 5)
-
-
-def _tiff_profile(page: tifffile.TiffPage) -> bytes | None:
-    profile = page.tags.valueof(34675)
-    return profile if isinstance(profile, bytes) else None
 
 
 def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
@@ -434,82 +411,12 @@ def _deep(picture: _Picture) -> np.ndarray | None:
     """The photo with more than 8 bits, not upright yet; None if it has 8, and Pillow reads it."""
     image, page = picture.image, picture.page
     if image is None or page is not None and page.sampleformat == 1 and 8 < page.bitspersample <= 16:
-        return _read_tiff(page)
-    if image.format == "PNG" and _bits_of_png(picture.file) == 16:
-        return _read_png_16(picture.file, image.info.get("icc_profile"))
+        return read_page(page)
+    if image.format == "PNG" and bits_of_png(picture.file) == 16:
+        return read_png_16(picture.file, image.info.get("icc_profile"))
     if image.mode.startswith("I"):
         return samples_to_srgb(_grey_16(image)[..., None], image.info.get("icc_profile"))
     return None
-
-
-def _read_tiff(page: tifffile.TiffPage) -> np.ndarray:
-    """A page of 8 to 16 bits; 8 bits come out as uint8."""
-    bits, photometric = page.bitspersample, page.photometric
-    if page.sampleformat == 3:
-        raise ValueError("floating-point pixels have no fixed white")
-    channels = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}.get(photometric)
-    if page.sampleformat != 1 or not isinstance(bits, int) or not 8 <= bits <= 16 or channels is None:
-        raise ValueError(f"{bits}-bit {getattr(photometric, 'name', photometric)} pixels")
-    if not channels <= page.samplesperpixel <= channels + 4:
-        raise ValueError(f"{page.samplesperpixel} samples per pixel")
-    size = page.parent.filehandle.size
-    if not page.dataoffsets or any(
-        not count or offset + count > size
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-    ):
-        raise ValueError("its pixels are cut off")
-    pixels = page.asarray(maxworkers=1)
-    if page.axes == "SYX":
-        pixels = np.moveaxis(pixels, 0, -1)
-    elif page.axes == "YX":
-        pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[:2] != (page.imagelength, page.imagewidth):
-        raise ValueError(f"axes {page.axes}")
-    if photometric == 3:
-        pixels, bits, channels = np.moveaxis(page.colormap[:, pixels[..., 0]], 0, -1), 16, 3
-    peak = page.tags.valueof(281)  # the largest value: statistics only, but a full scale of fewer bits says more
-    peak = peak[0] if isinstance(peak, tuple) and peak else peak
-    if bits < 16 or peak not in (1023, 4095, 16383) or pixels.max() > peak:
-        peak = (1 << bits) - 1
-    if peak < 65535:
-        pixels = ((pixels.astype(np.uint32) * 65535 + peak // 2) // peak).astype(np.uint16)
-    colour, alpha = pixels[..., :channels], None
-    if photometric == 0:
-        colour = 65535 - colour
-    kinds = [int(kind) for kind in page.extrasamples]
-    for kind, extra in zip(kinds, range(channels, pixels.shape[2]), strict=False):
-        if kind in (1, 2):
-            alpha = pixels[..., extra : extra + 1]
-            if kind == 1:  # the colours are multiplied by it
-                whole = (colour.astype(np.uint32) * 65535 + alpha // 2) // np.maximum(alpha, 1)
-                colour = np.minimum(whole, 65535).astype(np.uint16)
-            break
-    rgb = _on_white_16(samples_to_srgb(colour, _tiff_profile(page)), alpha)
-    return to_8_bit(rgb) if page.bitspersample == 8 else rgb
-
-
-def _bits_of_png(file: BinaryIO) -> int:
-    file.seek(24)  # in its header
-    return file.read(1)[0]
-
-
-def _read_png_16(file: BinaryIO, profile: bytes | None) -> np.ndarray:
-    """A 16-bit PNG, which Pillow would cut to 8 bits."""
-    import imagecodecs  # takes a second to import
-
-    file.seek(0)
-    pixels = imagecodecs.png_decode(file.read())
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    colours = 1 if pixels.shape[2] < 3 else 3
-    alpha = pixels[..., colours:] if pixels.shape[2] > colours else None
-    return _on_white_16(samples_to_srgb(pixels[..., :colours], profile), alpha)
-
-
-def _on_white_16(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    if alpha is None:
-        return rgb
-    share = alpha / np.float32(65535)
-    return np.rint(rgb * share + 65535 * (1 - share)).astype(np.uint16)
 
 
 def _grey_16(image: Image.Image) -> np.ndarray:

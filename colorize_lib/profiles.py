@@ -92,3 +92,8 @@ def _as_grey(image: Image.Image) -> Image.Image:
         return image.convert("L")
     bands = image.convert("RGB").split()
     return bands[0] if bands[0].tobytes() == bands[1].tobytes() == bands[2].tobytes() else image
+
+
+def to_8_bit(rgb: np.ndarray) -> np.ndarray:
+    """uint8 stays as it is; uint16 is rounded to uint8."""
+    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -132,7 +132,7 @@ def test_a_pattern_is_expanded_where_the_shell_does_not(tmp_path):
 
 @pytest.mark.parametrize(
     ("suffix", "expected"),
-    [(None, ["a.gif.png", "a.jfif", "a.png", "b.png", "c.jpeg"]), (".jpg", ["a.gif.jpg", "a.jfif", "a.jpg", "b.jpg", "c.jpeg"]),
+    [(None, ["a.gif.png", "a.jfif", "a.png", "b.png", "c.jpeg"]), (".jpg", ["a.jfif", "a.jpg", "a.png.jpg", "b.jpg", "c.jpeg"]),
      (".tif", ["a.jfif.tif", "a.png.tif", "a.tif", "b.tif", "c.tif"])],
 )  # fmt: skip
 def test_every_photo_gets_a_name_of_its_own(tmp_path, suffix, expected):
@@ -141,8 +141,7 @@ def test_every_photo_gets_a_name_of_its_own(tmp_path, suffix, expected):
     work = plan([tmp_path / "photos"], tmp_path / "out", suffix=suffix)
     assert work.failures == []
     assert len(set(work.targets.values())) == 5
-    if suffix != ".tif":
-        assert sorted(path.name for path in work.targets.values()) == expected
+    assert sorted(path.name for path in work.targets.values()) == expected
 
 
 # The command
@@ -248,7 +247,7 @@ def test_every_text_can_be_printed_on_every_console(monkeypatch, encoding, text)
     say(text)
     written = stream.buffer.getvalue()
     assert len(written) > 5
-    assert "Gro" not in text or encoding == "utf-16" or written == b"Gro\xdfmutter\n"
+    assert "Gro" not in text or encoding == "utf-16" or written == b"Gro\\xdfmutter\n"
 
 
 def test_letters_become_the_nearest(monkeypatch):
