@@ -4,7 +4,7 @@ The only file that opens or writes images.
 """
 
 import mmap
-import struct
+import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -21,16 +21,12 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
 from .deep import bits_of_png, choose_page, is_raw, page_profile, read_page, read_png_16
+from .encoding import About, encode, png_texts
 from .exif import (
     ORIENTATION,
-    RESOLUTION_UNIT,
-    descriptive,
-    first_fields,
     from_tiff,
     of_copy,
-    with_fields,
     with_mark,
-    with_resolution,
 )
 from .files import write_whole
 from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
@@ -51,6 +47,11 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
+
+# What the XMP data of a photo say that its upright copy must not: how it lies, and how it looks.
+_OF_THE_PIXELS = re.compile(
+    rb"tiff:Orientation=(\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>|<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.S
+)
 
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
@@ -159,7 +160,7 @@ def save_photo(
     if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
     try:
-        data = _encode(kind, rgb, _about(like, rgb, mark), quality, mark)
+        data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
     except Exception as error:  # such as a side of more pixels than the format knows
         raise PhotoError(f"{path} cannot be written as {kind} ({error}): choose PNG or TIFF") from error
     try:
@@ -431,26 +432,29 @@ def _grey_16(image: Image.Image) -> np.ndarray:
 # Writing
 
 
-class _About(NamedTuple):
-    """What a file says of itself beside its pixels."""
-
-    exif: bytes = b""  # without the leading "Exif\0\0"
-    dpi: tuple[float, float] | None = None
-
-
-def _about(like: str | Path | None, rgb: np.ndarray, mark: str) -> _About:
-    block, dpi = b"", None
+def _about(like: str | Path | None, rgb: np.ndarray, mark: str) -> About:
+    about = About()
     if like is not None:
-        try:
-            with _picture(like, 1 << 62) as picture:
-                turned = picture.orientation in (5, 6, 7, 8)
-                dpi = _dpi(picture, turned)
-                block = of_copy(_exif(picture), rgb.shape[1], rgb.shape[0], turned)
-        except (PhotoError, ValueError, struct.error):
-            pass  # malformed EXIF data; the photo is worth more than they are
-    if mark:
-        block = with_mark(block, mark)
-    return _About(block, dpi)
+        with suppress(PhotoError), _picture(like, 1 << 62) as picture:
+            turned = picture.orientation in (5, 6, 7, 8)
+            about = about._replace(dpi=_dpi(picture, turned), **_captions(picture))
+            about = about._replace(exif=of_copy(_exif(picture), rgb.shape[1], rgb.shape[0], turned))
+    return about._replace(exif=with_mark(about.exif, mark)) if mark else about
+
+
+def _captions(picture: _Picture) -> dict[str, bytes | list[bytes]]:
+    """Texts beside the EXIF data."""
+    info = picture.image.info if picture.image is not None else {}
+    found = {"xmp": info.get("xmp"), "comment": info.get("comment")}
+    if picture.page is not None:
+        found |= {"xmp": picture.page.tags.valueof(700), "iptc": picture.page.tags.valueof(33723)}
+    elif isinstance(info.get("photoshop"), dict):
+        found["iptc"] = info["photoshop"].get(0x0404)
+    if picture.image is not None and picture.image.format == "PNG":
+        found["texts"] = png_texts(picture.file)
+    if isinstance(found["xmp"], bytes):
+        found["xmp"] = _OF_THE_PIXELS.sub(b"", found["xmp"])
+    return {name: value for name, value in found.items() if isinstance(value, (bytes, list))}
 
 
 def _exif(picture: _Picture) -> bytes:
@@ -474,65 +478,3 @@ def _dpi(picture: _Picture, turned: bool) -> tuple[float, float] | None:
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return ((y, x) if turned else (x, y)) if 1 < x < 65535 and 1 < y < 65535 else None
-
-
-def _encode(kind: str, rgb: np.ndarray, about: _About, quality: int, mark: str) -> bytes:
-    if kind == "TIFF":
-        return _encode_tiff(rgb, about)
-    if kind == "PNG":
-        return _encode_png(rgb, about, mark)
-    options = {
-        "JPEG": {"quality": quality, "subsampling": 0},
-        "WEBP": {"quality": quality, "exif": _with_resolution(about)},
-        "BMP": {},
-    }[kind]
-    buffer = BytesIO()
-    Image.fromarray(to_8_bit(rgb)).save(buffer, kind, dpi=about.dpi or (0, 0), **options)
-    data = buffer.getvalue()
-    if kind == "JPEG" and about.exif:  # in as many segments as it needs, as cameras do it; Pillow writes one
-        size = 65533 - 6
-        segments = [about.exif[i : i + size] for i in range(0, len(about.exif), size)]
-        head = b"".join(b"\xff\xe1" + struct.pack(">H", len(s) + 8) + b"Exif\0\0" + s for s in segments)
-        data = data[:20] + head + data[20:]  # behind the start and the JFIF segment
-    return data
-
-
-def _with_resolution(about: _About) -> bytes:
-    """The EXIF data with the resolution in it, for a format that has no other place."""
-    if about.dpi is None or about.exif and RESOLUTION_UNIT in first_fields(about.exif):
-        return about.exif
-    return with_resolution(about.exif, *about.dpi)
-
-
-def _encode_png(rgb: np.ndarray, about: _About, mark: str) -> bytes:
-    if rgb.dtype == np.uint16:
-        import imagecodecs  # takes a second to import
-
-        data = imagecodecs.png_encode(np.ascontiguousarray(rgb))
-    else:
-        buffer = BytesIO()
-        Image.fromarray(rgb).save(buffer, "PNG")
-        data = buffer.getvalue()
-    chunks = [(b"eXIf", about.exif)] if about.exif else []
-    if about.dpi:
-        per_metre = (round(value / 0.0254) for value in about.dpi)
-        chunks.append((b"pHYs", struct.pack(">LLB", *per_metre, 1)))
-    if mark:
-        chunks.append((b"tEXt", b"Software\0" + mark.encode("latin-1", "replace")))
-    written = b"".join(
-        struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
-    return data[:33] + written + data[33:]  # behind the signature and the header
-
-
-def _encode_tiff(rgb: np.ndarray, about: _About) -> bytes:
-    buffer = BytesIO()
-    options = {"resolution": about.dpi, "resolutionunit": "INCH"} if about.dpi else {}
-    order = ">" if about.exif.startswith(b"MM") else "<"  # the fields' own
-    tifffile.imwrite(
-        buffer, rgb, photometric="rgb", compression="zlib", software=False, metadata=None, byteorder=order, **options
-    )
-    data = buffer.getvalue()
-    fields = descriptive(first_fields(about.exif)) if about.exif else {}
-    return with_fields(data, fields) if fields else data

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from colorize_lib.exif import Tiff, of_copy, with_mark
 from colorize_lib.photos import open_photo, save_photo
@@ -259,3 +260,65 @@ def test_a_mark_is_made_once():
 def test_without_a_mark_nothing_is_added(tmp_path):
     copy = save_photo(tmp_path / "copy.jpg", PICTURE)
     assert texts(copy) == {}
+
+
+# Captions beside the EXIF data
+
+XMP = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"><dc:title>Großmutter, 祖母'
+       "</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>").encode()  # fmt: skip
+IPTC = b"\x1c\x02\x78" + struct.pack(">H", len(UTF8)) + UTF8  # 2:120, the caption
+
+
+def captioned(folder, suffix: str):
+    path = folder / f"captioned.{suffix}"
+    if suffix == "tif":
+        tags = [(700, 1, len(XMP), XMP, True), (33723, 7, len(IPTC), IPTC, True)]
+        tifffile.imwrite(path, PICTURE, photometric="rgb", metadata=None, extratags=tags)
+        return path
+    data = io.BytesIO()
+    Image.fromarray(PICTURE).save(data, "JPEG", xmp=XMP, comment=UTF8)
+    block = b"Photoshop 3.0\x008BIM" + struct.pack(">HHL", 0x0404, 0, len(IPTC)) + IPTC + bytes(len(IPTC) % 2)
+    segment = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+    path.write_bytes(data.getvalue()[:20] + segment + data.getvalue()[20:])
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+@pytest.mark.parametrize("target", ["jpg", "png", "16.png", "webp", "tif"])
+def test_xmp_data_are_kept_but_for_the_orientation(tmp_path, suffix, target):
+    path = captioned(tmp_path, suffix)
+    rgb = open_photo(path)
+    copy = save_photo(tmp_path / f"copy.{target}", rgb.astype(np.uint16) * 257 if "16" in target else rgb, like=path)
+    with Image.open(copy) as image:
+        assert image.info["xmp"] == XMP.replace(b'tiff:Orientation="6"', b"")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+@pytest.mark.parametrize("target", ["jpg", "tif"])
+def test_iptc_captions_are_kept(tmp_path, suffix, target):
+    path = captioned(tmp_path, suffix)
+    copy = save_photo(tmp_path / f"copy.{target}", open_photo(path), like=path)
+    with Image.open(copy) as image:
+        found = image.info["photoshop"][0x0404] if target == "jpg" else image.tag_v2[33723]
+        assert found == IPTC
+
+
+def test_the_comment_of_a_jpeg_is_kept(tmp_path):
+    path = captioned(tmp_path, "jpg")
+    with Image.open(save_photo(tmp_path / "copy.jpg", open_photo(path), like=path)) as image:
+        assert image.info["comment"] == UTF8
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_texts_of_a_png_are_kept(tmp_path, deep):
+    texts = PngInfo()
+    texts.add_text("Title", "Großmutter")
+    texts.add_itxt("Description", "祖母", zip=True)
+    texts.add_text("Software", "EPSON Scan")
+    Image.fromarray(PICTURE).save(path := tmp_path / "scan.png", pnginfo=texts)
+    rgb = PICTURE.astype(np.uint16) * 257 if deep else PICTURE
+    with Image.open(save_photo(tmp_path / "copy.png", rgb, like=path, mark="coloured by a machine")) as image:
+        assert image.text["Title"] == "Großmutter"
+        assert image.text["Description"] == "祖母"
+        assert image.text["Software"] == "EPSON Scan"
+        assert image.text["Comment"] == "coloured by a machine"

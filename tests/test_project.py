@@ -14,8 +14,8 @@ import colorize_lib
 from colorize_lib.photos import open_photo
 
 ORDER = [
-    "devices", "files", "color", "exif", "profiles", "deep", "photos", "folders", "data", "models", "losses", "metrics",
-    "checkpoints", "training", "colorizer", "course", "display", "console", "targets", "cli",
+    "devices", "files", "color", "exif", "profiles", "deep", "encoding", "photos", "folders", "data", "models", "losses",
+    "metrics", "checkpoints", "training", "colorizer", "course", "display", "console", "targets", "cli",
 ]  # fmt: skip
 
 
