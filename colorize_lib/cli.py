@@ -110,7 +110,9 @@ def colorize(options: argparse.Namespace) -> int:
     from .targets import plan
 
     if not 0 <= options.saturation < math.inf:
-        raise ValueError(f"--saturation {options.saturation}: 0 is grey, 1 what suits the weights; take 0 or more")
+        raise ValueError(
+            f"--saturation {options.saturation}: 0 is grey, 1 what suits the weights; take 0 or more"
+        )
     if not 1 <= options.quality <= 100:
         raise ValueError(f"--quality {options.quality}: take 1 to 100")
     suffix = f".{options.format}" if options.format else None
@@ -431,7 +433,9 @@ def _report(
     for failure in failures:
         say(f"skipped: {failure}", sys.stderr)
     parts = [f"{_count(done, 'photo')} {verb}"]
-    parts += [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
+    parts += (
+        [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
+    )
     parts += [f"{there} there already (--overwrite makes them anew)"] if there else []
     parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []

@@ -39,7 +39,9 @@ def say(text: str, stream: TextIO | None = None) -> None:
     try:
         tqdm.write(text, file=stream)
         stream.flush()
-    except OSError:  # the reader has gone (`colorize … | head -1`), or the disk is full: nothing more is written there
+    except (
+        OSError
+    ):  # the reader has gone (`colorize … | head -1`), or the disk is full: nothing more is written there
         with suppress(OSError, ValueError, AttributeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (ValueError, AttributeError):  # a closed or a missing stream

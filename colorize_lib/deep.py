@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits, which Pillow cuts or does not know: TIFF through tifffile, PNG through imagecodecs."""
+"""Pixels of more than 8 bits, which Pillow cuts: TIFF through tifffile, PNG through imagecodecs."""
 
 import logging
 from typing import BinaryIO, NamedTuple
@@ -12,11 +12,11 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters 
 
 
 class Choice(NamedTuple):
-    """The page of a TIFF that is the photo, its place in the file's chain of pages, and how many others there are."""
+    """The page of a TIFF that is the photo, and where it stands."""
 
     page: tifffile.TiffPage
-    index: int | None  # None: it lies below another page
-    others: int  # but for thumbnails
+    index: int | None  # in the file's chain of pages; None: it lies below another page
+    others: int  # how many pages are left, but for thumbnails
 
 
 def choose_page(file: BinaryIO) -> Choice:

@@ -55,7 +55,7 @@ def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) ->
 
 
 def _segments(about: About) -> bytes:
-    """What is said of a JPEG.  EXIF data take as many segments as they need, as cameras do it; Pillow writes one."""
+    """What is said of a JPEG.  EXIF data take as many segments as they need; Pillow writes one."""
     room = _SEGMENT - len(_EXIF)
     parts = [(0xE1, _EXIF + about.exif[i : i + room]) for i in range(0, len(about.exif), room)]
     if about.xmp:
@@ -107,7 +107,14 @@ def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:
     options = {"resolution": about.dpi, "resolutionunit": "INCH"} if about.dpi else {}
     order = ">" if about.exif.startswith(b"MM") else "<"  # the fields' own
     tifffile.imwrite(
-        buffer, rgb, photometric="rgb", compression="zlib", software=False, metadata=None, byteorder=order, **options
+        buffer,
+        rgb,
+        photometric="rgb",
+        compression="zlib",
+        software=False,
+        metadata=None,
+        byteorder=order,
+        **options,
     )
     data = buffer.getvalue()
     fields = descriptive(first_fields(about.exif)) if about.exif else {}
@@ -119,13 +126,15 @@ def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:
 
 
 def png_texts(file: BinaryIO) -> list[bytes]:
-    """The texts of a PNG, each as its kind and its body; but for EXIF and XMP data, which are read elsewhere."""
+    """The texts of a PNG, each as its kind and its body, but for EXIF and XMP data."""
     file.seek(0)
     data, at, found = file.read(), 8, []
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         text = data[at + 4 : end - 4]
-        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and not text[4:].startswith((b"Raw profile type", b"XML:com.adobe")):
+        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and not text[4:].startswith(
+            (b"Raw profile type", b"XML:com.adobe")
+        ):
             found.append(text)
         at = end
     return found

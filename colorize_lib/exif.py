@@ -13,7 +13,24 @@ ORIENTATION, RESOLUTION_UNIT = 0x0112, 0x0128
 SOFTWARE, PROCESSING_SOFTWARE = 0x0131, 0x000B
 ASCII = 2  # the type of a text
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005  # fields that point to a directory
 _X_RESOLUTION, _Y_RESOLUTION = 0x011A, 0x011B
 _COLOR_SPACE, _PIXEL_X, _PIXEL_Y = 0xA001, 0xA002, 0xA003
@@ -36,8 +53,6 @@ class Field(NamedTuple):
 
 
 Fields = dict[int, Field]
-
-
 
 
 class Tiff:
@@ -143,7 +158,9 @@ def with_resolution(block: bytes, x: float, y: float) -> bytes:
     order = Tiff(block).order
     ratios = (Field(5, 1, struct.pack(f"{order}LL", round(value * 1000), 1000)) for value in (x, y))
     unit = Field(3, 1, struct.pack(f"{order}H", 2))
-    return with_fields(block, dict(zip((_X_RESOLUTION, _Y_RESOLUTION), ratios, strict=True)) | {RESOLUTION_UNIT: unit})
+    return with_fields(
+        block, dict(zip((_X_RESOLUTION, _Y_RESOLUTION), ratios, strict=True)) | {RESOLUTION_UNIT: unit}
+    )
 
 
 def _empty(order: str) -> bytes:
@@ -228,7 +245,9 @@ def with_fields(
         if tag not in gone:
             inline = _SIZES[kind] * count <= 4
             value = bytes(data[at : at + 4]) if inline else struct.pack(f"{tiff.order}L", at)
-            kept[renamed.get(tag, tag)] = struct.pack(f"{tiff.order}HHL", renamed.get(tag, tag), kind, count) + value
+            kept[renamed.get(tag, tag)] = (
+                struct.pack(f"{tiff.order}HHL", renamed.get(tag, tag), kind, count) + value
+            )
     out = bytearray(data) + bytes(len(data) % 2)
     struct.pack_into(f"{tiff.order}L", out, 4, len(out))
     return bytes(out) + _directory(fields, tiff.order, len(out), kept)

@@ -22,12 +22,7 @@ from torchvision.transforms.v2.functional import resize
 
 from .deep import bits_of_png, choose_page, is_raw, page_profile, read_page, read_png_16
 from .encoding import About, encode, png_texts
-from .exif import (
-    ORIENTATION,
-    from_tiff,
-    of_copy,
-    with_mark,
-)
+from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
 from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
 
@@ -36,11 +31,11 @@ MAX_PIXELS = 178_956_970  # above this Pillow, too, takes a picture for an attac
 # What Pillow knows of, but what is no photo, or needs another program: Ghostscript, Windows.
 _NO_PHOTOS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 SUFFIXES = {
-    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc",
-    ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im", ".j2c", ".j2k", ".jfif", ".jp2",
-    ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm",
-    ".ppm", ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst",
-    ".webp", ".xbm", ".xpm",
+    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit",
+    ".fits", ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im",
+    ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".msp",
+    ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".ras",
+    ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm", ".xpm",
 }  # fmt: skip
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".tif": "TIFF",
             ".tiff": "TIFF", ".webp": "WEBP", ".bmp": "BMP"}  # fmt: skip
@@ -50,7 +45,9 @@ _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of al
 
 # What the XMP data of a photo say that its upright copy must not: how it lies, and how it looks.
 _OF_THE_PIXELS = re.compile(
-    rb"tiff:Orientation=(\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>|<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.S
+    rb"tiff:Orientation=(?:\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>"
+    rb"|<xmp:Thumbnails>.*?</xmp:Thumbnails>",
+    re.DOTALL,
 )
 
 _UPRIGHT = {
@@ -63,13 +60,12 @@ _UPRIGHT = {
     8: lambda a: np.rot90(a),
 }
 
+
 class PhotoError(ValueError):
     """A photo that cannot be read or written; its text is one sentence that names the file."""
 
 
-def open_photo(
-    path: str | Path, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS
-) -> np.ndarray:
+def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image file as upright sRGB.
 
     Reads whatever Pillow and tifffile can: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF,
@@ -168,7 +164,9 @@ def save_photo(
         write_whole(path, data)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise PhotoError(f"{path} cannot be written ({reason}): check the folder, its permissions and the room on the disk") from error  # fmt: skip
+        raise PhotoError(
+            f"{path} cannot be written ({reason}): check the folder, its permissions and the room on the disk"
+        ) from error
     return path
 
 
@@ -216,9 +214,12 @@ def on_white(image: Image.Image) -> Image.Image:
 
 def turn_upright(image: Image.Image) -> Image.Image:
     """A PIL image, turned as its EXIF data says; the same image if they say nothing."""
-    if getattr(image, "filename", "") and image.format == "TIFF":
+    name = getattr(image, "filename", None)
+    if name and image.format == "TIFF":
         image.filename = ""  # else Pillow maps the file into memory, and scrambles what lies on its side
     image.load()
+    if name:
+        image.filename = name
     with suppress(Exception):  # malformed EXIF data raises many kinds
         return ImageOps.exif_transpose(image)
     return image
@@ -289,15 +290,23 @@ def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
     if is_raw(page):
         raise PhotoError(f"{path} is a raw file of a camera: develop it to a JPEG or TIFF first")
     _check_size(path, (page.imagewidth, page.imagelength), max_pixels)
-    image = None
-    with suppress(Exception):  # what Pillow cannot read, tifffile may
-        file.seek(0)
-        image = _identify(file) if index is not None else None
-        image.seek(index)
-        image.info.pop("icc_profile", None)  # of the first page
-        image.info |= {"icc_profile": profile} if (profile := page_profile(page)) else {}
+    image = _at_page(file, page, index) if index is not None else None
     orientation = page.tags.valueof(ORIENTATION)
     return _Picture(file, image, page, orientation if orientation in _UPRIGHT else 1, others)
+
+
+def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> Image.Image | None:
+    """Pillow's image of a page, or None: what Pillow cannot read, tifffile may."""
+    file.seek(0)
+    try:
+        image = _identify(file)
+        image.seek(index)
+    except Exception:  # of many kinds
+        return None
+    image.info.pop("icc_profile", None)  # of the first page
+    if profile := page_profile(page):
+        image.info["icc_profile"] = profile
+    return image
 
 
 def _identify(file: BinaryIO) -> Image.Image:
@@ -464,7 +473,9 @@ def _exif(picture: _Picture) -> bytes:
             return from_tiff(data, picture.page.offset)
     info = picture.image.info
     block = info.get("exif", b"")
-    if not block and isinstance(info.get("Raw profile type exif"), str):  # as ImageMagick writes it into a PNG
+    if not block and isinstance(
+        info.get("Raw profile type exif"), str
+    ):  # as ImageMagick writes it into a PNG
         block = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
     return block.removeprefix(b"Exif\0\0")
 

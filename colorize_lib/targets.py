@@ -47,11 +47,17 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
         if target in taken and target.suffix != photo.suffix:  # old.gif beside old.png
             target = target.with_name(photo.name + target.suffix)
         if target in taken:
-            made.failures.append(f"{photo} would overwrite the coloured version of another photo of that name")
+            made.failures.append(
+                f"{photo} would overwrite the coloured version of another photo of that name"
+            )
         elif _identity(target) in photos and target.samefile(photo):
-            made.failures.append(f"{photo} would be overwritten by its own coloured version: choose another DIR")
+            made.failures.append(
+                f"{photo} would be overwritten by its own coloured version: choose another DIR"
+            )
         elif _identity(target) in photos:
-            made.failures.append(f"the coloured {photo} would overwrite the photo {target}: choose another DIR")
+            made.failures.append(
+                f"the coloured {photo} would overwrite the photo {target}: choose another DIR"
+            )
         elif os.path.lexists(target) and not overwrite:
             made.there += 1
         else:
@@ -76,7 +82,9 @@ def _photos(given: Path, out: Path, made: Plan) -> list[Path]:
     made.passed_over += inside.others
     made.failures += [f"{folder} may not be read: check its permissions" for folder in inside.unreadable]
     if not inside.photos:
-        raise FileNotFoundError(f"{given} holds no photos" + (" but its own results" if inside.left_out else ""))
+        raise FileNotFoundError(
+            f"{given} holds no photos" + (" but its own results" if inside.left_out else "")
+        )
     return inside.photos
 
 
@@ -91,11 +99,17 @@ def _target(photo: Path, given: Path, out: Path, suffix: str | None) -> Path:
     target = out / (photo.relative_to(given) if photo != given else photo.name)
     if suffix is None:
         return writable_path(target)
-    return target if writable_path(target) == target and _kind(target.suffix) == _kind(suffix) else target.with_suffix(suffix)
+    return (
+        target
+        if writable_path(target) == target and _kind(target.suffix) == _kind(suffix)
+        else target.with_suffix(suffix)
+    )
 
 
 def _kind(suffix: str) -> str:
-    return {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}.get(suffix.lower(), suffix.lower())
+    return {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}.get(
+        suffix.lower(), suffix.lower()
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -22,7 +22,9 @@ from colorize_lib.photos import SUFFIXES, PhotoError, left_out, open_photo, to_8
 RGB = np.asarray(Image.open(sample_photos("val")[0]).convert("RGB").resize((48, 32)))
 GREY = np.asarray(Image.fromarray(RGB).convert("L"))
 DEEP = np.random.default_rng(0).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
-ALPHA = np.where(np.arange(48) < 24, 255, 0).astype(np.uint8)[None].repeat(32, 0)  # the right half is see-through
+ALPHA = (
+    np.where(np.arange(48) < 24, 255, 0).astype(np.uint8)[None].repeat(32, 0)
+)  # the right half is see-through
 ON_WHITE = np.where(ALPHA[..., None] == 255, RGB, 255)
 GREY_ON_WHITE = np.where(ALPHA == 255, GREY, 255)
 EXACT, LOSSY = 0, 6  # largest mean difference, of 255
@@ -40,7 +42,9 @@ def kind(name: str, expected: np.ndarray | str, error: float = EXACT):
     return register
 
 
-def pillow(name: str, array: np.ndarray, expected: np.ndarray | str, error: float = EXACT, mode=None, **options):
+def pillow(
+    name: str, array: np.ndarray, expected: np.ndarray | str, error: float = EXACT, mode=None, **options
+):
     image = Image.fromarray(array)
     image = image.convert(mode) if mode else image
     kind(name, expected, error)(lambda path: image.save(path, **options))
@@ -95,7 +99,13 @@ pillow("rgba.webp", np.dstack([RGB, ALPHA]), ON_WHITE, lossless=True)
 pillow("rgba.tif", np.dstack([RGB, ALPHA]), ON_WHITE)
 pillow("rgba.tga", np.dstack([RGB, ALPHA]), ON_WHITE)
 pillow("grey_alpha.png", np.dstack([GREY, ALPHA]), GREY_ON_WHITE)
-tiff("grey_alpha.tif", np.dstack([GREY, ALPHA]), GREY_ON_WHITE, photometric="minisblack", extrasamples=["unassalpha"])
+tiff(
+    "grey_alpha.tif",
+    np.dstack([GREY, ALPHA]),
+    GREY_ON_WHITE,
+    photometric="minisblack",
+    extrasamples=["unassalpha"],
+)
 tiff("premultiplied.tif", np.dstack([RGB * (ALPHA[..., None] > 0), ALPHA]), ON_WHITE, photometric="rgb",
      extrasamples=["assocalpha"])  # fmt: skip
 tiff("extra_sample.tif", np.dstack([RGB, ALPHA]), RGB, photometric="rgb", extrasamples=["unspecified"])
@@ -147,9 +157,22 @@ for compression in (None, "lzw", "zlib", "packbits"):
     tiff(f"colour_{compression}.tif", RGB, RGB, photometric="rgb", compression=compression)
     tiff(f"grey_{compression}.tif", GREY, GREY, photometric="minisblack", compression=compression)
     tiff(f"deep_{compression}.tif", DEEP, DEEP, photometric="rgb", compression=compression)
-    tiff(f"deep_grey_{compression}.tif", DEEP[..., 0], DEEP[..., 0], photometric="minisblack", compression=compression)
+    tiff(
+        f"deep_grey_{compression}.tif",
+        DEEP[..., 0],
+        DEEP[..., 0],
+        photometric="minisblack",
+        compression=compression,
+    )
 for compression in ("lzw", "zlib"):
-    tiff(f"deep_predictor_{compression}.tif", DEEP, DEEP, photometric="rgb", compression=compression, predictor=True)
+    tiff(
+        f"deep_predictor_{compression}.tif",
+        DEEP,
+        DEEP,
+        photometric="rgb",
+        compression=compression,
+        predictor=True,
+    )
 tiff("deep_big_endian.tif", DEEP, DEEP, photometric="rgb", compression="lzw", byteorder=">")
 tiff("deep_planar.tif", DEEP.transpose(2, 0, 1), DEEP, photometric="rgb", planarconfig="separate")
 tiff("deep_tiled.tif", DEEP, DEEP, photometric="rgb", tile=(16, 16), compression="zlib")
@@ -173,14 +196,21 @@ kind("bilevel_fax.tif", np.asarray(Image.fromarray(GREY).convert("1")) * np.uint
 )
 tiff("float.tif", RGB.astype(np.float32), "floating-point", photometric="rgb")
 tiff("float_grey.tif", GREY.astype(np.float32), "floating-point", photometric="minisblack")
-tiff("int_32_too_large.tif", np.full((8, 8), 2**20, np.uint32), "damaged or unsupported", photometric="minisblack")
+tiff(
+    "int_32_too_large.tif",
+    np.full((8, 8), 2**20, np.uint32),
+    "damaged or unsupported",
+    photometric="minisblack",
+)
 
 
 def packed(bits: int, samples: np.ndarray) -> bytes:
     """A TIFF of grey (H, W) or RGB (H, W, 3) samples, `bits` each, written by hand: each row ends at a byte."""
     height, width, channels = (*samples.shape, 1)[:3]
     rows = (f"{''.join(f'{v:0{bits}b}' for v in row.ravel())}" for row in samples)
-    data = b"".join(int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)
+    data = b"".join(
+        int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows
+    )
     tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 2 if channels == 3 else 1), (273, 0),
             (277, channels), (278, height), (279, len(data))]  # fmt: skip
     end = 8 + 2 + 12 * len(tags) + 4
@@ -254,7 +284,9 @@ def with_exif(data: bytes, block: bytes) -> bytes:
 
 
 JPEG, PNG = image_data(RGB, "JPEG", quality=95, subsampling=0, dpi=(300, 300)), image_data(RGB, "PNG")
-SIDEWAYS = b"MM\0*" + struct.pack(">LHHHLHHL", 8, 1, 0x0112, 3, 1, 6, 0, 0)  # the smallest EXIF data: turn it right
+SIDEWAYS = b"MM\0*" + struct.pack(
+    ">LHHHLHHL", 8, 1, 0x0112, 3, 1, 6, 0, 0
+)  # the smallest EXIF data: turn it right
 for name, data, expected, error in (
     ("zeroed_exif.jpg", with_exif(JPEG, b"Exif\0\0" + bytes(200)), RGB, LOSSY),
     ("text_as_exif.jpg", with_exif(JPEG, b"Exif\0\0" + b"no EXIF data " * 9), RGB, LOSSY),
@@ -319,7 +351,9 @@ def profile(space: bytes, gamma: float, name: bytes) -> bytes:
         listed += tag + struct.pack(">LL", offset + len(data), len(body))
         data += body + bytes(-len(body) % 4)
     size = offset + len(data)
-    head = struct.pack(">L4sL4s4s4s", size, b"lcms", 0x02100000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
+    head = (
+        struct.pack(">L4sL4s4s4s", size, b"lcms", 0x02100000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp"
+    )
     return head + bytes(28) + s15(*white) + bytes(48) + struct.pack(">L", len(tags)) + listed + data
 
 
@@ -448,7 +482,12 @@ def test_every_tiff_is_upright(tmp_path, mode, compression):
 def test_every_format_is_upright(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"webp": {"lossless": True}, "jpg": {"quality": 95}, "mpo": {"quality": 95}, "avif": {"quality": 95}}
+    options = {
+        "webp": {"lossless": True},
+        "jpg": {"quality": 95},
+        "mpo": {"quality": 95},
+        "avif": {"quality": 95},
+    }
     Image.fromarray(RGB).save(path := tmp_path / f"photo.{suffix}", exif=exif, **options.get(suffix, {}))
     upright = turned(RGB, orientation)
     rgb = open_photo(path)
@@ -535,7 +574,12 @@ def test_a_truncated_photo_is_whole_or_refused(tmp_path, suffix, options):
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits"])
 def test_a_truncated_deep_tiff_is_refused(tmp_path, compression):
     tifffile.imwrite(
-        path := tmp_path / "whole.tif", DEEP, photometric="rgb", compression=compression, rowsperstrip=4, metadata=None
+        path := tmp_path / "whole.tif",
+        DEEP,
+        photometric="rgb",
+        compression=compression,
+        rowsperstrip=4,
+        metadata=None,
     )
     data = path.read_bytes()
     for tenth in range(10):
@@ -551,7 +595,11 @@ def test_no_photo_but_a_folder_a_pipe_or_a_dangling_link(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "dangling.jpg").symlink_to("nowhere.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    for name, reason in (("folder.jpg", "folder"), ("dangling.jpg", "does not exist"), ("pipe.jpg", "no file")):
+    for name, reason in (
+        ("folder.jpg", "folder"),
+        ("dangling.jpg", "does not exist"),
+        ("pipe.jpg", "no file"),
+    ):
         with pytest.raises(PhotoError, match=reason):
             open_photo(tmp_path / name)
 

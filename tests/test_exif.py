@@ -21,14 +21,16 @@ DATE = b"1943:07:14 12:00:00"
 
 
 def block(order: str = "<", orientation: int | None = 6, thumbnail: bytes = b"", note: bytes = b"") -> bytes:
-    """EXIF data by hand, as a scan dated and placed by its owner has them: no maker.  Laid out as cameras do it."""
+    """EXIF data by hand, laid out as cameras do it: a scan dated and placed by its owner, without a maker."""
 
     def directory(fields: list[tuple[int, int, int, bytes]], base: int, then: int = 0) -> bytes:
         entries, behind = b"", b""
         start = base + 2 + 12 * len(fields) + 4
         for tag, kind, count, data in sorted(fields):
             entries += struct.pack(f"{order}HHL", tag, kind, count)
-            entries += data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(f"{order}L", start + len(behind))
+            entries += (
+                data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(f"{order}L", start + len(behind))
+            )
             behind += data + bytes(len(data) % 2) if len(data) > 4 else b""
         return struct.pack(f"{order}H", len(fields)) + entries + struct.pack(f"{order}L", then) + behind
 
@@ -57,7 +59,10 @@ def block(order: str = "<", orientation: int | None = 6, thumbnail: bytes = b"",
     parts = [main(exif_at, gps_at, then), directory(inner, exif_at), directory(place, gps_at)]
     if thumbnail:
         size = len(directory([(0x0201, 4, 1, long(0)), (0x0202, 4, 1, long(0))], then))
-        parts.append(directory([(0x0201, 4, 1, long(then + size)), (0x0202, 4, 1, long(len(thumbnail)))], then) + thumbnail)
+        parts.append(
+            directory([(0x0201, 4, 1, long(then + size)), (0x0202, 4, 1, long(len(thumbnail)))], then)
+            + thumbnail
+        )
     return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}L", 8) + b"".join(parts)
 
 
@@ -201,7 +206,9 @@ def test_cut_exif_data_never_stop_the_saving(tmp_path, cut):
 def test_the_resolution_is_kept(tmp_path, suffix, target):
     Image.fromarray(PICTURE).save(path := tmp_path / f"scan.{suffix}", dpi=(600, 300))
     rgb = open_photo(path)
-    copy = save_photo(tmp_path / f"copy.{target}", rgb.astype(np.uint16) * 257 if "16" in target else rgb, like=path)
+    copy = save_photo(
+        tmp_path / f"copy.{target}", rgb.astype(np.uint16) * 257 if "16" in target else rgb, like=path
+    )
     with Image.open(copy) as image:
         exif = image.getexif()
         dpi = image.info.get("dpi") or (exif[282], exif[283])
@@ -219,7 +226,9 @@ def test_the_resolution_turns_with_the_photo(tmp_path):
 
 @pytest.mark.parametrize("dpi", [(0, 0), (1e9, 1e9)])
 def test_a_resolution_that_cannot_be_is_left_out(tmp_path, dpi):
-    tifffile.imwrite(path := tmp_path / "scan.tif", PICTURE, photometric="rgb", resolution=dpi, resolutionunit=2)
+    tifffile.imwrite(
+        path := tmp_path / "scan.tif", PICTURE, photometric="rgb", resolution=dpi, resolutionunit=2
+    )
     for suffix in ("jpg", "png", "bmp"):
         save_photo(tmp_path / f"copy.{suffix}", open_photo(path), like=path)
         assert open_photo(tmp_path / f"copy.{suffix}").shape == PICTURE.shape
@@ -288,7 +297,9 @@ def captioned(folder, suffix: str):
 def test_xmp_data_are_kept_but_for_the_orientation(tmp_path, suffix, target):
     path = captioned(tmp_path, suffix)
     rgb = open_photo(path)
-    copy = save_photo(tmp_path / f"copy.{target}", rgb.astype(np.uint16) * 257 if "16" in target else rgb, like=path)
+    copy = save_photo(
+        tmp_path / f"copy.{target}", rgb.astype(np.uint16) * 257 if "16" in target else rgb, like=path
+    )
     with Image.open(copy) as image:
         assert image.info["xmp"] == XMP.replace(b'tiff:Orientation="6"', b"")
 

@@ -59,7 +59,9 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("given", ["photos", "./photos", "../{here}/photos", "{root}/photos", "link"])
-@pytest.mark.parametrize("out", ["photos/colour", "./photos/../photos/colour", "{root}/photos/colour", "link/colour"])
+@pytest.mark.parametrize(
+    "out", ["photos/colour", "./photos/../photos/colour", "{root}/photos/colour", "link/colour"]
+)
 def test_own_work_is_not_coloured_again_whatever_the_spelling(tmp_path, monkeypatch, given, out):
     picture(tmp_path / "photos/a.png")
     picture(tmp_path / "photos/colour/a.png")
@@ -238,7 +240,9 @@ def test_names_that_are_too_long_are_told(tmp_path, colorize, capsys):
 # Printing
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "cp850", "cp932", "koi8-r", "utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", "cp1252", "cp437", "cp850", "cp932", "koi8-r", "utf-8", "utf-16"]
+)
 @pytest.mark.parametrize("text", ["ΔE2000 … N² 256 × 256 é 祖母 🎞", "Gro\udcdfmutter"])
 def test_every_text_can_be_printed_on_every_console(monkeypatch, encoding, text):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -290,7 +294,9 @@ def test_nobody_needs_to_read(tmp_path, colorize, monkeypatch, stream):
 # Uploads in the notebook
 
 
-@pytest.mark.parametrize("name", ["x" * 251 + ".jpg", "祖" * 83 + "x.jpg", "a/b.jpg", "no suffix", "a." + "x" * 250, "<b>.jpg"])
+@pytest.mark.parametrize(
+    "name", ["x" * 251 + ".jpg", "祖" * 83 + "x.jpg", "a/b.jpg", "no suffix", "a." + "x" * 250, "<b>.jpg"]
+)
 def test_an_upload_of_any_name_is_shown(weights, tmp_path, name):
     data = picture(tmp_path / "a.jpg").read_bytes()
     shown = _coloured_upload(Colorizer.from_pretrained(weights, resolution=64, device="cpu"), name, data)
@@ -337,7 +343,17 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, weights):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); sys.exit(main(sys.argv[1:]))"
     )
     out = tmp_path / "out"
-    options = [str(tmp_path / "photos"), "-o", str(out), "--weights", weights, "--resolution", "64", "--device", "cpu"]
+    options = [
+        str(tmp_path / "photos"),
+        "-o",
+        str(out),
+        "--weights",
+        weights,
+        "--resolution",
+        "64",
+        "--device",
+        "cpu",
+    ]
     result = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
     assert result.returncode == 1, result.stderr
     assert f"{out / 'b.png'} cannot be written" in result.stderr
@@ -346,7 +362,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, weights):
     assert sorted(os.listdir(out)) == ["a.png", "b.png", "c.png"]
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")])
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), OSError(30, "Read-only file system")]
+)
 def test_a_read_only_folder_is_named_in_one_sentence(tmp_path, colorize, capsys, monkeypatch, error):
     def refuse(*_, **__):
         raise error

@@ -48,10 +48,14 @@ def test_what_is_saved_with_loss_keeps_its_size(tmp_path, rgb, suffix):
     deep=st.booleans(), compression=st.sampled_from([None, "lzw", "zlib", "packbits", "zstd"]), order=st.sampled_from("<>"),
     planar=st.booleans(), predictor=st.booleans(), rows=st.integers(1, 80), seed=st.integers(0, 2**32 - 1),
 )  # fmt: skip
-def test_every_tiff_comes_back(tmp_path, shape, channels, extra, deep, compression, order, planar, predictor, rows, seed):
+def test_every_tiff_comes_back(
+    tmp_path, shape, channels, extra, deep, compression, order, planar, predictor, rows, seed
+):
     """Grey or RGB, 8 or 16 bits, with a channel more or not, in any layout."""
     kind = np.uint16 if deep else np.uint8
-    pixels = np.random.default_rng(seed).integers(0, np.iinfo(kind).max, (*shape, channels + bool(extra)), kind)
+    pixels = np.random.default_rng(seed).integers(
+        0, np.iinfo(kind).max, (*shape, channels + bool(extra)), kind
+    )
     if extra == "unassalpha":
         pixels[..., -1] = np.iinfo(kind).max
     options = {"photometric": "rgb" if channels == 3 else "minisblack", "metadata": None, "byteorder": order}
