@@ -614,6 +614,20 @@ def test_odd_names(tmp_path, name):
     assert open_photo(path).shape == RGB.shape
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"), [(PermissionError(13, "no"), "may not be read"), (MemoryError(), "more memory than there is")]
+)
+def test_a_photo_that_may_not_be_read_is_named(tmp_path, monkeypatch, error, reason):
+    def refuse(*_, **__):
+        raise error
+
+    Image.fromarray(RGB).save(path := tmp_path / "photo.png")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PhotoError, match=reason) as caught:
+        open_photo(path)
+    assert str(path) in str(caught.value)
+
+
 def test_the_limit_can_be_raised_and_lowered(tmp_path):
     Image.fromarray(RGB).save(path := tmp_path / "photo.png")
     assert open_photo(path, max_pixels=48 * 32).shape == RGB.shape

@@ -75,7 +75,7 @@ def source(folder, suffix: str, order: str = "<", **options):
         tifffile.imwrite(buffer, PICTURE, photometric="rgb", metadata=None, software=False, byteorder=order,
                          extratags=[(0x010E, "s", 0, UTF8, True), (0x013B, "s", 0, LATIN1, True),
                                     (0x9C9B, 1, len(WINDOWS), WINDOWS, True), (274, 3, 1, 6, True),
-                                    (0x8769, 4, 1, 0, True), (0x8825, 4, 1, 0, True)])  # fmt: skip
+                                    (0x8768, 4, 1, 0, True), (0x8824, 4, 1, 0, True)])  # fmt: skip
         data, exif = bytearray(buffer.getvalue()), block(order, **options)
         tiff, inner = Tiff(data), Tiff(exif)
         at = {tag: place for tag, _, _, place in tiff.entries(tiff.first)}
@@ -91,7 +91,8 @@ def source(folder, suffix: str, order: str = "<", **options):
                         entry = _entry_of(exif, order, directory, place)
                         struct.pack_into(f"{order}L", moved, entry + 8, place + base)
             data += moved
-            struct.pack_into(f"{order}L", data, at[tag], base + offset)
+            struct.pack_into(f"{order}H", data, at[tag - 1] - 8, tag)  # tifffile writes no such tag itself
+            struct.pack_into(f"{order}L", data, at[tag - 1], base + offset)
         path.write_bytes(data)
     else:
         exif = b"Exif\0\0" + block(order, **options)
