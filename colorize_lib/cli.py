@@ -123,7 +123,7 @@ def colorize(options: argparse.Namespace) -> int:
         colorizer = Colorizer.from_pretrained(
             options.weights, resolution=options.resolution, device=default_device(options.device)
         )
-        bar = sys.stderr.isatty() and len(work.targets) > 1
+        bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
         for photo, rgb in colorizer.many(
             work.targets, failures=work.failures, progress=bar, saturation=options.saturation,
             max_pixels=round(options.max_megapixels * 1e6),
