@@ -394,11 +394,16 @@ def test_a_side_that_is_too_long_for_a_format_is_told(tmp_path):
 
 KILLED = """
 import json, os, random, signal, sys
-import tifffile
+import imagecodecs, tifffile, torch
 from PIL import Image
-import colorize_lib.cli, colorize_lib.colorizer, colorize_lib.photos, colorize_lib.targets
+import colorize_lib.cli, colorize_lib.photos, colorize_lib.targets
+from colorize_lib.colorizer import Colorizer
 
+outs, killed, weights, photos = json.loads(sys.argv[1]), sys.argv[2] == "killed", sys.argv[3], sys.argv[4]
 Image.init()
+torch.set_num_threads(1)
+ready = Colorizer.from_pretrained(weights, resolution=64, device="cpu")  # once, for all the processes
+Colorizer.from_pretrained = classmethod(lambda *_, **__: ready)
 
 def run(out, moment):
     # Colours in a process of its own, which is killed at that call of a function; returns how many there were.
@@ -415,15 +420,14 @@ def run(out, moment):
         if count == moment:
             os.kill(os.getpid(), signal.SIGKILL)
     sys.setprofile(watch)
-    colorize_lib.cli.main([*arguments, "-o", out])
+    colorize_lib.cli.main([photos, "-o", out])
     sys.setprofile(None)
     os.write(writer, str(count).encode())
     os._exit(0)
 
-outs, killed, arguments = json.loads(sys.argv[1]), sys.argv[2] == "killed", sys.argv[3:]
 calls = run(outs[0], -1)
 for out in outs[1:]:
-    run(out, random.Random(out[-1]).randrange(calls // 3, calls) if killed else -1)
+    run(out, random.Random(out[-1]).randrange(1, calls) if killed else -1)
 """
 
 
@@ -437,8 +441,7 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path, weights):
     whole, *cut = outs = [tmp_path / "whole", *(tmp_path / f"cut {i}" for i in range(10))]
 
     def run(how: str) -> None:
-        options = [str(photos), "--weights", weights, "--resolution", "64", "--device", "cpu"]
-        call = [sys.executable, "-c", KILLED, json.dumps(list(map(str, outs))), how, *options]
+        call = [sys.executable, "-c", KILLED, json.dumps(list(map(str, outs))), how, weights, str(photos)]
         subprocess.run(call, capture_output=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
     def results(out: Path) -> dict[str, bytes]:
