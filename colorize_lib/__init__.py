@@ -10,6 +10,10 @@ _NAMES = {
     "devices": (),
     "files": (),
     "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut", "to_rgb"),
+    "exif": (),
+    "profiles": (),
+    "deep": (),
+    "encoding": (),
     "photos": ("PhotoError", "open_photo", "save_photo"),
     "folders": ("find_photos",),
     "data": ("PhotoDataset", "fetch_photos", "make_dataloaders", "sample_photos", "split_photos"),
@@ -25,6 +29,8 @@ _NAMES = {
     "figures": (),
     "display": (),
     "course": (),
+    "console": (),
+    "targets": (),
     "cli": (),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

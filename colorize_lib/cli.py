@@ -6,11 +6,12 @@ import shlex
 import shutil
 import sys
 import warnings
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+from .console import make_printable, say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +29,7 @@ Colour black-and-white photos.
 'colorize train --help' and 'colorize evaluate --help' say more.
 """
 
+MAX_MEGAPIXELS = 178.956970  # what Pillow, too, takes as the limit
 QUERIES = 24  # colour queries of a new chroma_unet
 
 WEIGHTS_HELP = (
@@ -38,19 +40,21 @@ WEIGHTS_HELP = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 all well, 1 something was skipped, 2 nothing could be done."""
+    make_printable()
     arguments = sys.argv[1:] if arguments is None else arguments
     commands = {"train": (train_parser, train), "evaluate": (evaluate_parser, evaluate)}
     make_parser, run = commands.get(arguments[0] if arguments else "", (photo_parser, colorize))
     options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.showwarning = lambda message, *_, **__: print(f"colorize: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: say(f"colorize: {message}", sys.stderr)
+    warnings.filterwarnings("ignore", module="PIL")  # what matters of a photo is in its sentence
     try:
         return run(options)
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        say("\nstopped", sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        print(f"colorize: {error}", file=sys.stderr)
+        say(f"colorize: {error}", sys.stderr)
         return 2
 
 
@@ -58,9 +62,8 @@ def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "photos", nargs="+", type=Path, metavar="PHOTO", help="image files, or folders of them"
-    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO",
+                        help="image files, folders of them, or patterns such as '*.jpg'")  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
                         help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already; "
@@ -74,67 +77,60 @@ def photo_parser() -> argparse.ArgumentParser:
         type=int,
         default=95,
         metavar="N",
-        help="of JPEG and WebP, up to 100 (default: 95); PNG and TIFF lose nothing",
+        help="quality of JPEG and WebP, up to 100 (default: 95); PNG and TIFF lose nothing",
     )
+    parser.add_argument("--format", choices=("jpg", "png", "tif", "webp", "bmp"),
+                        help="file format of the results (default: the photo's own where it can be written, else png)")  # fmt: skip
+    parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N",
+                        help="size above which a photo is skipped, so that none fills the memory (default: 179)")  # fmt: skip
+    parser.add_argument(
+        "--no-mark", dest="mark", action="store_false",
+        help="results without the note that they were coloured; the note is the EXIF field Software (or, where "
+        "that is taken, ProcessingSoftware), and in a PNG also the text Software",
+    )  # fmt: skip
     _add_weights(parser)
     _add_device(parser)
     return parser
 
 
 def colorize(options: argparse.Namespace) -> int:
-    from .colorizer import Colorizer
+    from .colorizer import MARK, Colorizer
     from .devices import default_device
-    from .photos import save_photo
+    from .photos import left_out, save_photo
+    from .targets import plan
 
-    targets, there, failures = plan(options.photos, options.out, options.overwrite)
-    done = 0
-    if targets:
+    if not 0 <= options.saturation < math.inf:
+        raise ValueError(
+            f"--saturation {options.saturation}: 0 is grey, 1 what suits the weights; take 0 or more"
+        )
+    if not 1 <= options.quality <= 100:
+        raise ValueError(f"--quality {options.quality}: take 1 to 100")
+    suffix = f".{options.format}" if options.format else None
+    work = plan(options.photos, options.out, options.overwrite, suffix)
+    mark = MARK if options.mark else ""
+    done, partly = 0, 0
+    if work.targets:
         colorizer = Colorizer.from_pretrained(
             options.weights, resolution=options.resolution, device=default_device(options.device)
         )
-        bar = sys.stderr.isatty() and len(targets) > 1
+        bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
         for photo, rgb in colorizer.many(
-            targets, failures=failures, progress=bar, saturation=options.saturation
-        ):
+            work.targets, failures=work.failures, progress=bar, saturation=options.saturation,
+            max_pixels=round(options.max_megapixels * 1e6),
+        ):  # fmt: skip
+            target = work.targets[photo]
             try:
                 save_photo(
-                    targets[photo], rgb, like=photo, overwrite=options.overwrite, quality=options.quality
+                    target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
                 )
-                tqdm.write(str(targets[photo]))
-                done += 1
             except (ValueError, OSError) as error:
-                failures.append(str(error))
-    return _report(done, failures, "coloured", there)
-
-
-def plan(photos: list[Path], out: Path, overwrite: bool) -> tuple[dict[Path, Path], int, list[str]]:
-    """Where the coloured photos go: {photo: target}, how many are there already, and what cannot be done."""
-    from .folders import find_photos
-    from .photos import writable_path
-
-    targets, there, failures = {}, 0, []
-    for given in photos:
-        try:
-            found = find_photos(given) if given.is_dir() else [given]
-        except OSError as error:
-            failures.append(str(error))
-            continue
-        root = given if given.is_dir() else given.parent
-        for photo in found:
-            if photo != given and out in photo.parents or photo in targets:
-                continue  # our own work, or given twice
-            target = writable_path(out / photo.relative_to(root))
-            if target in targets.values():
-                failures.append(f"{photo} would overwrite the coloured version of another photo of that name")
-            elif target.exists() and photo.exists() and target.samefile(photo):
-                failures.append(
-                    f"{photo} would be overwritten by its own coloured version: choose another DIR"
-                )
-            elif target.exists() and not overwrite:
-                there += 1
-            else:
-                targets[photo] = target
-    return targets, there, failures
+                work.failures.append(str(error))
+                continue
+            done += 1
+            rest = left_out(photo)
+            partly += bool(rest)
+            say(f"{target}" + (f" ({rest} left out)" if rest else ""))
+    return _report(done, work.failures, "coloured", work.there, partly=partly, passed_over=work.passed_over)
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -289,7 +285,7 @@ def train(options: argparse.Namespace) -> int:
     skipped = [line for dataset in datasets for line in dataset.skipped]
     if not PartialState().is_main_process:
         return 1 if skipped else 0
-    print(f"weights: {out / 'generator.safetensors'}")
+    say(f"weights: {out / 'generator.safetensors'}")
     return _report(sum(map(len, datasets)), skipped, "used", grey=len(loaders.train.dataset.grey))
 
 
@@ -413,12 +409,12 @@ def evaluate(options: argparse.Namespace) -> int:
     about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat()}
     about["frechet_features"] = frechet.features if frechet else "none"
     _write_table(table, files, about)  # before it is printed, which can fail on some terminals
-    print(f"{len(dataset)} photos at {options.size} × {options.size}")
-    print(format_table(table, width=shutil.get_terminal_size().columns))
+    say(f"{len(dataset)} photos at {options.size} × {options.size}")
+    say(format_table(table, width=shutil.get_terminal_size().columns))
     if math.isnan(table["grey"]["of_grey"]):
-        print("These photos are grey: there is no colour to compare with, and the numbers mean little.")
+        say("These photos are grey: there is no colour to compare with, and the numbers mean little.")
     for file in files:
-        print(f"written: {file}")
+        say(f"written: {file}")
     return _report(len(dataset), dataset.skipped, "measured")
 
 
@@ -474,16 +470,34 @@ def _add_device(parser) -> None:
     )
 
 
-def _report(done: int, failures: list[str], verb: str, there: int = 0, grey: int = 0) -> int:
+def _report(
+    done: int,
+    failures: list[str],
+    verb: str,
+    there: int = 0,
+    grey: int = 0,
+    partly: int = 0,
+    passed_over: Counter[str] | None = None,
+) -> int:
     """Print the summary; returns the exit code."""
     for failure in failures:
-        print(f"skipped: {failure}", file=sys.stderr)
-    parts = [f"{done} {'photo' if done == 1 else 'photos'} {verb}"]
+        say(f"skipped: {failure}", sys.stderr)
+    parts = [f"{_count(done, 'photo')} {verb}"]
+    parts += (
+        [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
+    )
     parts += [f"{there} there already (--overwrite makes them anew)"] if there else []
     parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []
-    print(", ".join(parts))
+    if passed_over and (others := passed_over.total()):
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(passed_over.items()))
+        parts += [f"{_count(others, 'file')} passed over that are no photos ({kinds})"]
+    say(", ".join(parts))
     return 0 if not failures else 1 if done or there else 2
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 if __name__ == "__main__":

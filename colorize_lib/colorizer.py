@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -14,12 +15,15 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from colorize_lib import __version__
+
 from .checkpoints import find_weights, load_pretrained
 from .color import rgb_to_L, to_rgb
 from .devices import default_device
 from .models import predict_ab
-from .photos import PhotoError, open_photo, to_srgb
+from .photos import MAX_PIXELS, PhotoError, open_photo, to_srgb, turn_upright
 
+MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # what a coloured file says of itself
 RESOLUTION = 256  # default for weights whose header names no resolution
 SMALLEST = 64  # smallest resolution to fall back to when memory runs out
 BAND = 1 << 17  # number of pixels converted at a time, which keeps intermediate tensors small
@@ -126,6 +130,7 @@ class Colorizer:
         Returns:
             The same kind, size and type, in colour; an array (H, W, 3) for a path.
             Transparency is kept; only that of a file given by its path is laid on white.
+            A PIL image is turned upright, as its EXIF data says, and comes back as sRGB.
 
         Raises:
             PhotoError: if the file cannot be read.
@@ -148,6 +153,7 @@ class Colorizer:
         *,
         failures: list[str] | None = None,
         progress: bool = False,
+        max_pixels: int = MAX_PIXELS,
         **options: Any,
     ) -> Iterator[tuple[File, np.ndarray]]: ...
 
@@ -158,6 +164,7 @@ class Colorizer:
         *,
         failures: list[str] | None = None,
         progress: bool = False,
+        max_pixels: int = MAX_PIXELS,
         **options: Any,
     ) -> Iterator[tuple[Photo, Picture]]: ...
 
@@ -167,29 +174,37 @@ class Colorizer:
         *,
         failures: list[str] | None = None,
         progress: bool = False,
+        max_pixels: int = MAX_PIXELS,
         **options: Any,
     ) -> Iterator[tuple[Photo, Picture]]:
         """Colour photos one after the other; while one is coloured, the next one is read.
 
         Args:
             photos: photos of any kind that a call takes.  An iterator is read one photo ahead.
-            failures: a list that gets a sentence for each photo that cannot be read; the
-                photo is then left out.  None raises `PhotoError` instead.
+            failures: a list that gets a sentence for each photo that cannot be read or
+                coloured; the photo is then left out.  None raises the error instead.
             progress: show a progress bar, on stderr.
+            max_pixels: the largest file, in pixels, that is read.
             options: saturation and resolution, as in a call.
 
         Yields:
             (photo, coloured), in the order of `photos`.
         """
-        opened = _one_ahead(_open, photos)
+        opened = _one_ahead(partial(_open, max_pixels=max_pixels), photos)
         total = len(photos) if isinstance(photos, Sized) else None
         for photo, picture in tqdm(opened, total=total, unit="photo", disable=not progress):
-            if not isinstance(picture, PhotoError):
-                yield photo, self(picture, **options)
-            elif failures is None:
-                raise picture
+            try:
+                if isinstance(picture, PhotoError):
+                    raise picture
+                coloured = self(picture, **options)
+            except Exception as error:  # one photo must not stop the others
+                if failures is None:
+                    raise
+                failures.append(
+                    str(error) if isinstance(error, PhotoError) else f"{photo} cannot be coloured ({error})"
+                )
             else:
-                failures.append(str(picture))
+                yield photo, coloured
 
     def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
         """Predict ab at the generator's resolution, or at half of it if memory runs out, with a warning.
@@ -285,11 +300,11 @@ class Colorizer:
             raise ValueError(
                 f"Pillow has no 16-bit colour for this image of mode {image.mode}: pass its path, or an array"
             )
-        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-        rgb = np.array(to_srgb(image.convert("RGBA").convert("RGB") if alpha else image))
-        out = Image.fromarray(self._colour_array(rgb, saturation, resolution))
-        if alpha:
-            out.putalpha(alpha)
+        srgb = to_srgb(turn_upright(image))
+        colours = np.array(srgb.convert("RGB"))
+        out = Image.fromarray(self._colour_array(colours, saturation, resolution))
+        if srgb.mode == "RGBA":
+            out.putalpha(srgb.getchannel("A"))
         return out
 
     def _prepare(self, rgb: Tensor) -> Tensor:
@@ -370,10 +385,10 @@ def _one_ahead(
             yield waiting[0], waiting[1].result()
 
 
-def _open(photo: Photo) -> Picture | PhotoError:
+def _open(photo: Photo, max_pixels: int = MAX_PIXELS) -> Picture | PhotoError:
     """A photo given by its path is read; an error is returned, to be raised in the caller's thread."""
     try:
-        return open_photo(photo) if isinstance(photo, (str, Path)) else photo
+        return open_photo(photo, max_pixels=max_pixels) if isinstance(photo, (str, Path)) else photo
     except PhotoError as error:
         return error
 

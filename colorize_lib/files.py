@@ -10,7 +10,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
     The data are on the disk before the name is, so that a power cut leaves the old file or the new one.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # The temporary name is short: the file's own may be as long as a name can be.
+    handle, name = tempfile.mkstemp(prefix=".colorize-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

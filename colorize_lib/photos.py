@@ -3,22 +3,53 @@
 The only file that opens or writes images.
 """
 
+import mmap
+import re
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import png
 import tifffile
 import torch
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
+from .deep import bits_of_png, choose_page, is_raw, page_profile, read_page, read_png_16
+from .encoding import About, encode, png_texts
+from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
+from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
+MAX_PIXELS = 178_956_970  # above this Pillow, too, takes a picture for an attack
 
-_ORIENTATION = 0x0112  # the EXIF tag
+# What Pillow knows of, but what is no photo, or needs another program: Ghostscript, Windows.
+_NO_PHOTOS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+SUFFIXES = {
+    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit",
+    ".fits", ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im",
+    ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".msp",
+    ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".ras",
+    ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm", ".xpm",
+}  # fmt: skip
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".tif": "TIFF",
+            ".tiff": "TIFF", ".webp": "WEBP", ".bmp": "BMP"}  # fmt: skip
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
+
+# What the XMP data of a photo say that its upright copy must not: how it lies, and how it looks.
+_OF_THE_PIXELS = re.compile(
+    rb"tiff:Orientation=(?:\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>"
+    rb"|<xmp:Thumbnails>.*?</xmp:Thumbnails>",
+    re.DOTALL,
+)
+
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -28,22 +59,20 @@ _UPRIGHT = {
     7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
     8: lambda a: np.rot90(a),
 }
-_DESCRIPTIVE = {
-    270: "description", 271: "maker", 272: "model", 305: "software", 306: "date", 315: "author", 33432: "rights",
-}  # fmt: skip
-_SRGB = ImageCms.createProfile("sRGB")
 
 
 class PhotoError(ValueError):
     """A photo that cannot be read or written; its text is one sentence that names the file."""
 
 
-def open_photo(path: str | Path, min_side: int | None = None) -> np.ndarray:
+def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image file as upright sRGB.
 
-    Reads JPEG, PNG, TIFF, WebP, BMP and the first frame of a GIF: palette, grey,
-    RGB, CMYK, with or without transparency (laid on white).  The EXIF
-    orientation is applied, an embedded colour profile is converted to sRGB.
+    Reads whatever Pillow and tifffile can: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF,
+    PGM …; palette, grey, RGB, CMYK, with or without transparency (laid on white).  The EXIF
+    orientation is applied, an embedded colour profile is converted to sRGB.  Of a TIFF's pages
+    the largest is taken that is no thumbnail, of an animation the first frame; `left_out` tells
+    how many are left.
 
     Args:
         path: the file.
@@ -51,42 +80,44 @@ def open_photo(path: str | Path, min_side: int | None = None) -> np.ndarray:
             decoded at a half, a quarter or an eighth of its size: the smallest
             that keeps the shorter side at `min_side` or more.  For a large JPEG
             this is several times faster.  The result is then 8-bit.
+        max_pixels: a larger photo is refused before it fills the memory.
 
     Returns:
-        (H, W, 3), uint8; or uint16 for a 16-bit PNG or TIFF (without `min_side`,
-        and without a colour profile other than sRGB, which is converted in 8 bits).
+        (H, W, 3), uint8; or uint16 for a PNG or TIFF of 9 to 16 bits, or a 16-bit PGM (without `min_side`).
 
     Raises:
-        PhotoError: if the file is missing, empty, damaged, or not a photo.
+        PhotoError: if the file is missing, empty, damaged, too large, or not a photo.
     """
-    path = Path(path)
+    with _picture(path, max_pixels) as picture:
+        rgb = _deep(picture)
+        if rgb is not None:
+            rgb = _upright(rgb, picture.orientation)
+            return rgb if min_side is None else np.array(_shrink(Image.fromarray(to_8_bit(rgb)), min_side))
+        image = _shrink(picture.image, min_side)
+        image.load()
+        _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
+        rgb = np.array(on_white(to_srgb(image)))
+        return _upright(rgb, _orientation(image))  # that of a TIFF is gone by now: Pillow has applied it
+
+
+def left_out(path: str | Path) -> str:
+    """What `open_photo` does not read of a file, such as "2 of 3 pages"; "" if it is all read.
+
+    Thumbnails of a page do not count.
+    """
     try:
-        if path.stat().st_size == 0:
-            raise PhotoError(f"{path} is empty (0 bytes): copy it again from where it came")
-        with Image.open(path) as image:
-            if getattr(image, "is_animated", False):
-                image.seek(0)
-            rgb = _read_16_bit(path, image) if min_side is None else None
-            if rgb is None:
-                rgb = np.array(to_srgb(_shrink(image, min_side)))
-            upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION), lambda a: a)
-            return np.ascontiguousarray(upright(rgb))
+        with _picture(path, MAX_PIXELS) as picture:
+            rest, kind = picture.others, "page" if picture.page is not None else "frame"
+            if picture.page is None:
+                image = picture.image
+                if image.format == "MPO":  # phones append previews and brightness maps, which are no photos
+                    entries = image.mpinfo.get(0xB002, ())
+                    rest = sum("Multi-Frame" in str(e["Attribute"]["MPType"]) for e in entries[1:])
+                elif image.format != "PSD":  # its layers are in the picture
+                    rest = getattr(image, "n_frames", 1) - 1
+            return f"{rest} of {rest + 1} {kind}s" if rest > 0 else ""
     except PhotoError:
-        raise
-    except FileNotFoundError:
-        raise PhotoError(f"{path} does not exist: check the path") from None
-    except IsADirectoryError:
-        raise PhotoError(f"{path} is a folder, not a photo") from None
-    except PermissionError:
-        raise PhotoError(f"{path} may not be read: check its permissions") from None
-    except UnidentifiedImageError:
-        raise PhotoError(
-            f"{path} is not an image that can be read here: save it as JPEG, PNG, TIFF or WebP"
-        ) from None
-    except Image.DecompressionBombError:
-        raise PhotoError(f"{path} has more than 178 megapixels: scale it down first") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error …
-        raise PhotoError(f"{path} is damaged or unsupported ({error}): save it anew") from error
+        return ""
 
 
 def save_photo(
@@ -96,6 +127,7 @@ def save_photo(
     like: str | Path | None = None,
     overwrite: bool = False,
     quality: int = 95,
+    mark: str = "",
 ) -> Path:
     """Write an image file, whole or not at all.
 
@@ -104,31 +136,44 @@ def save_photo(
     Args:
         path: where to; the suffix says the format.  Missing folders are made.
         rgb: (H, W, 3), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
-        like: a photo whose EXIF data (camera, date, place) is copied, but for the
-            orientation: `rgb` is upright already.  A TIFF gets the main tags alone
-            (description, maker, date, author, rights), a BMP none.
+        like: a photo whose EXIF data (camera, date, place, texts) and resolution are copied,
+            byte by byte, but for the orientation, which `rgb` has no more, and thumbnails.
+            A BMP gets the resolution alone.
         overwrite: replace an existing file.
         quality: of JPEG and WebP, up to 100.
+        mark: what made the picture, such as "colorize_lib 0.1.0".  It becomes the EXIF field
+            `Software`, or `ProcessingSoftware` where the photo's owner has the former; in a PNG
+            also the text `Software`.
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
-        PhotoError: if the suffix is not that of a known format.
+        PhotoError: if the suffix is not that of a known format, or the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists already: choose another name, or allow overwriting")
-    if path.suffix.lower() not in SUFFIXES - {".gif"}:
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = _encode(path.suffix.lower(), rgb, _exif(like), quality)
-    write_whole(path, data)
+    try:
+        data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
+    except Exception as error:  # such as a side of more pixels than the format knows
+        raise PhotoError(f"{path} cannot be written as {kind} ({error}): choose PNG or TIFF") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PhotoError(
+            f"{path} cannot be written ({reason}): check the folder, its permissions and the room on the disk"
+        ) from error
     return path
 
 
 def writable_path(path: str | Path) -> Path:
-    """The path under which a coloured photo is written: a GIF, which has only 256 colours, becomes a PNG."""
+    """The name under which a photo can be saved: a suffix that is only read becomes .png."""
     path = Path(path)
-    return path.with_suffix(".png") if path.suffix.lower() == ".gif" else path
+    return path if path.suffix.lower() in _FORMATS else path.with_suffix(".png")
 
 
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -141,9 +186,222 @@ def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     return planes.permute(1, 2, 0).numpy()
 
 
-def to_8_bit(rgb: np.ndarray) -> np.ndarray:
-    """uint8 stays as it is; uint16 is rounded to uint8."""
-    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def to_srgb(image: Image.Image) -> Image.Image:
+    """A PIL image of any mode → 8-bit sRGB: mode RGBA if it has transparency, else RGB."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed white")
+    profile, alpha = image.info.get("icc_profile"), None
+    if image.mode.startswith("I"):
+        image = Image.fromarray(to_8_bit(_grey_16(image)))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode in ("P", "PA", "RGBX"):
+        image = image.convert("RGB")
+    image = image_to_srgb(image, profile)
+    if alpha is not None:
+        image.putalpha(alpha)
+    return image
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB or RGBA → RGB."""
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image
+
+
+def turn_upright(image: Image.Image) -> Image.Image:
+    """A PIL image, turned as its EXIF data says; the same image if they say nothing."""
+    name = getattr(image, "filename", None)
+    if name and image.format == "TIFF":
+        image.filename = ""  # else Pillow maps the file into memory, and scrambles what lies on its side
+    image.load()
+    if name:
+        image.filename = name
+    with suppress(Exception):  # malformed EXIF data raises many kinds
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+# Reading
+
+
+class _Picture(NamedTuple):
+    """An image file, opened, at the page that is the photo."""
+
+    file: BinaryIO
+    image: Image.Image | None  # None for a TIFF that Pillow does not know
+    page: tifffile.TiffPage | None  # of a TIFF
+    orientation: int
+    others: int  # pages
+
+
+@contextmanager
+def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
+    """Open an image file; whatever goes wrong becomes one sentence."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise PhotoError(f"{path} is a folder, not a photo")
+        if path.exists() and not path.is_file():
+            raise PhotoError(f"{path} is no file but a device or a pipe: save the photo to a file first")
+        with path.open("rb") as file, _pillow_held_to(max_pixels):
+            yield _open(path, file, max_pixels)
+    except PhotoError:
+        raise
+    except FileNotFoundError:
+        raise PhotoError(f"{path} does not exist: check the path") from None
+    except PermissionError:
+        raise PhotoError(f"{path} may not be read: check its permissions") from None
+    except UnidentifiedImageError:
+        raise PhotoError(
+            f"{path} is not an image that can be read here: save it as JPEG, PNG, TIFF or WebP"
+        ) from None
+    except Image.DecompressionBombError:
+        raise PhotoError(_too_large(path, max_pixels)) from None
+    except MemoryError:
+        raise PhotoError(f"{path} needs more memory than there is: scale it down first") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error …
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise PhotoError(f"{path} is damaged or unsupported ({reason}): save it anew") from error
+
+
+def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
+    head = file.read(8)
+    file.seek(0)
+    if not head:
+        raise PhotoError(f"{path} is empty (0 bytes): copy it again from where it came")
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return _open_tiff(path, file, max_pixels)
+    profile = None
+    if head == _PNG:
+        file, profile = _texts_first(file.read())
+    image = _identify(file)
+    if profile:
+        image.info["icc_profile"] = profile
+    _check_size(path, image.size, max_pixels)
+    return _Picture(image.fp, image, None, _orientation(image), 0)
+
+
+def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
+    page, index, others = choose_page(file)
+    if is_raw(page):
+        raise PhotoError(f"{path} is a raw file of a camera: develop it to a JPEG or TIFF first")
+    _check_size(path, (page.imagewidth, page.imagelength), max_pixels)
+    image = _at_page(file, page, index) if index is not None else None
+    orientation = page.tags.valueof(ORIENTATION)
+    return _Picture(file, image, page, orientation if orientation in _UPRIGHT else 1, others)
+
+
+def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> Image.Image | None:
+    """Pillow's image of a page, or None: what Pillow cannot read, tifffile may."""
+    file.seek(0)
+    try:
+        image = _identify(file)
+        image.seek(index)
+    except Exception:  # of many kinds
+        return None
+    image.info.pop("icc_profile", None)  # of the first page
+    if profile := page_profile(page):
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _identify(file: BinaryIO) -> Image.Image:
+    """`Image.open` by the content alone, and never through a program like Ghostscript."""
+    for load_plugins in (Image.preinit, Image.init):  # the frequent formats; all
+        load_plugins()
+        with suppress(UnidentifiedImageError):
+            return Image.open(file, formats=[name for name in Image.ID if name not in _NO_PHOTOS])
+    raise UnidentifiedImageError
+
+
+def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise PhotoError(_too_large(path, max_pixels))
+
+
+def _too_large(path: Path, max_pixels: int) -> str:
+    return (
+        f"{path} has more than {max_pixels / 1e6:.0f} megapixels: scale it down, "
+        "or raise the limit (max_pixels, --max-megapixels) if there is memory for it"
+    )
+
+
+_limits: list[int] = []
+_limits_lock = threading.Lock()
+_pillows_limit: int | None = None
+
+
+@contextmanager
+def _pillow_held_to(max_pixels: int) -> Iterator[None]:
+    """Pillow's limit holds for the whole process: it is ours for as long as a photo is being read."""
+    global _pillows_limit
+    with _limits_lock:
+        if not _limits:
+            _pillows_limit = Image.MAX_IMAGE_PIXELS
+        _limits.append(max_pixels)
+        Image.MAX_IMAGE_PIXELS = max(_limits)
+    try:
+        yield
+    finally:
+        with _limits_lock:
+            _limits.remove(max_pixels)
+            Image.MAX_IMAGE_PIXELS = max(_limits) if _limits else _pillows_limit
+
+
+def _texts_first(data: bytes) -> tuple[BytesIO, bytes | None]:
+    """A PNG with its EXIF data and texts in front of the pixels, where Pillow sees them.
+
+    Texts for which Pillow would refuse the photo (PngImagePlugin.MAX_TEXT_CHUNK, or a checksum) are left out.
+
+    Returns:
+        The file, and a colour profile that Pillow would refuse, too.
+    """
+    texts, rest, profile, room, at = [], [data[:8]], None, _ALL_TEXTS, 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        kind, chunk = data[at + 4 : at + 8], data[at:end]
+        if kind[0:1].islower() and zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            pass  # damaged, and not needed for the pixels
+        elif kind in (b"tEXt", b"zTXt", b"iTXt", b"eXIf"):
+            size = max(len(chunk), len(_inflate(kind, chunk, _LONG_TEXT + 1)))
+            if size <= min(_LONG_TEXT, room):
+                room -= size
+                texts.append(chunk)
+        elif kind == b"iCCP" and len(inflated := _inflate(kind, chunk, _ALL_TEXTS)) > _LONG_TEXT:
+            profile = inflated
+        else:
+            rest.append(chunk)
+        at = end
+    return BytesIO(b"".join([*rest[:2], *texts, *rest[2:], data[at:]])), profile  # rest[1] is the header
+
+
+def _inflate(kind: bytes, chunk: bytes, limit: int) -> bytes:
+    """The first bytes of what a chunk of a PNG holds compressed."""
+    value = chunk[8:-4].partition(b"\0")[2]
+    if kind == b"iTXt":  # flag, method, language, translated keyword, text
+        value = b"\0".join(value[2:].split(b"\0")[2:]) if value[:1] == b"\1" else b""
+    elif kind not in (b"zTXt", b"iCCP"):
+        return b""
+    try:
+        return zlib.decompressobj().decompress(value[kind != b"iTXt" :], limit)
+    except zlib.error:
+        return b""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = Image.Image.getexif(image).get(ORIENTATION)  # PNG's own decodes the pixels, too
+    except Exception:  # malformed EXIF data raises many kinds
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _upright(rgb: np.ndarray, orientation: int) -> np.ndarray:
+    return np.ascontiguousarray(_UPRIGHT[orientation](rgb) if orientation in _UPRIGHT else rgb)
 
 
 def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
@@ -159,71 +417,16 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
     return image
 
 
-def to_srgb(image: Image.Image) -> Image.Image:
-    """A PIL image of any mode → mode RGB, 8-bit sRGB, without transparency."""
-    profile = _other_profile(image)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed white")
+def _deep(picture: _Picture) -> np.ndarray | None:
+    """The photo with more than 8 bits, not upright yet; None if it has 8, and Pillow reads it."""
+    image, page = picture.image, picture.page
+    if image is None or page is not None and page.sampleformat == 1 and 8 < page.bitspersample <= 16:
+        return read_page(page)
+    if image.format == "PNG" and bits_of_png(picture.file) == 16:
+        return read_png_16(picture.file, image.info.get("icc_profile"))
     if image.mode.startswith("I"):
-        grey = to_8_bit(_grey_16(image))
-        image = Image.fromarray(grey)
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if profile is not None:
-        try:
-            return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
-        except ImageCms.PyCMSError:
-            pass  # a broken or unfitting profile says nothing: take the numbers as sRGB
-    return image.convert("RGB")
-
-
-def _other_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """The embedded colour profile, unless it is sRGB or cannot be read."""
-    data = image.info.get("icc_profile")
-    if not data:
-        return None
-    try:
-        profile = ImageCms.ImageCmsProfile(BytesIO(data))
-        return None if "srgb" in ImageCms.getProfileDescription(profile).lower() else profile
-    except (OSError, ImageCms.PyCMSError):
-        return None
-
-
-def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray | None:
-    """The photo with all its 16 bits, or None if it has 8 (or a profile to convert)."""
-    if _other_profile(image) is not None:
-        return None
-    if image.mode.startswith("I"):
-        return np.repeat(_grey_16(image)[..., None], 3, axis=2)
-    if image.format == "PNG" and image.tile and "16" in str(image.tile[0][3]):
-        return _read_png_16(path)
-    if image.format == "TIFF" and image.mode == "RGB" and image.tag_v2.get(258, (8,))[0] == 16:
-        try:
-            pixels = tifffile.imread(path, key=0)
-        except ValueError:  # a compression that only Pillow can read, in 8 bits
-            return None
-        return np.ascontiguousarray(
-            pixels[..., :3] if pixels.shape[-1] in (3, 4) else np.moveaxis(pixels, 0, -1)
-        )
+        return samples_to_srgb(_grey_16(image)[..., None], image.info.get("icc_profile"))
     return None
-
-
-def _read_png_16(path: Path) -> np.ndarray:
-    """A 16-bit PNG, which Pillow would cut to 8 bits; transparency is laid on white."""
-    width, height, rows, about = png.Reader(str(path)).read()
-    pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(
-        height, width, about["planes"]
-    )
-    if about["greyscale"]:
-        pixels = pixels[..., [0, 0, 0, *range(1, about["planes"])]]
-    if not about["alpha"]:
-        return pixels
-    alpha = pixels[..., -1:] / 65535
-    return np.rint(pixels[..., :-1] * alpha + 65535 * (1 - alpha)).astype(np.uint16)
 
 
 def _grey_16(image: Image.Image) -> np.ndarray:
@@ -235,61 +438,54 @@ def _grey_16(image: Image.Image) -> np.ndarray:
     return grey.astype(np.uint16)
 
 
-def _exif(like: str | Path | None) -> Image.Exif:
-    """What a photo says of its making; nothing of its size, its pixels or how they lie."""
-    kept = Image.Exif()
-    if like is None:
-        return kept
+# Writing
+
+
+def _about(like: str | Path | None, rgb: np.ndarray, mark: str) -> About:
+    about = About()
+    if like is not None:
+        with suppress(PhotoError), _picture(like, 1 << 62) as picture:
+            turned = picture.orientation in (5, 6, 7, 8)
+            about = about._replace(dpi=_dpi(picture, turned), **_captions(picture))
+            about = about._replace(exif=of_copy(_exif(picture), rgb.shape[1], rgb.shape[0], turned))
+    return about._replace(exif=with_mark(about.exif, mark)) if mark else about
+
+
+def _captions(picture: _Picture) -> dict[str, bytes | list[bytes]]:
+    """Texts beside the EXIF data."""
+    info = picture.image.info if picture.image is not None else {}
+    found = {"xmp": info.get("xmp"), "comment": info.get("comment")}
+    if picture.page is not None:
+        found |= {"xmp": picture.page.tags.valueof(700), "iptc": picture.page.tags.valueof(33723)}
+    elif isinstance(info.get("photoshop"), dict):
+        found["iptc"] = info["photoshop"].get(0x0404)
+    if picture.image is not None and picture.image.format == "PNG":
+        found["texts"] = png_texts(picture.file)
+    if isinstance(found["xmp"], bytes):
+        found["xmp"] = _OF_THE_PIXELS.sub(b"", found["xmp"])
+    return {name: value for name, value in found.items() if isinstance(value, (bytes, list))}
+
+
+def _exif(picture: _Picture) -> bytes:
+    """The photo's EXIF data, as they are."""
+    if picture.page is not None:
+        with mmap.mmap(picture.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return from_tiff(data, picture.page.offset)
+    info = picture.image.info
+    block = info.get("exif", b"")
+    if not block and isinstance(
+        info.get("Raw profile type exif"), str
+    ):  # as ImageMagick writes it into a PNG
+        block = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
+    return block.removeprefix(b"Exif\0\0")
+
+
+def _dpi(picture: _Picture, turned: bool) -> tuple[float, float] | None:
+    """Pixels per inch, along the width and the height of the upright photo."""
     try:
-        with Image.open(like) as image:
-            found = image.getexif()
-            for tag in _DESCRIPTIVE.keys() & found.keys():
-                kept[tag] = found[tag]
-            for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-                if values := found.get_ifd(part):
-                    kept.get_ifd(part).update(values)
-        kept.tobytes()  # raises now, rather than when the photo is saved
-        return kept
-    except Exception:  # malformed EXIF data raises many kinds; the photo is worth more than they are
-        return Image.Exif()
-
-
-def _encode(suffix: str, rgb: np.ndarray, exif: Image.Exif, quality: int) -> bytes:
-    if rgb.dtype == np.uint16 and suffix == ".png":
-        return _encode_png_16(rgb, exif)
-    if suffix in (".tif", ".tiff"):
-        return _encode_tiff(rgb, exif)
-    options = {
-        ".jpg": {"format": "JPEG", "quality": quality, "subsampling": 0},
-        ".png": {"format": "PNG"},
-        ".webp": {"format": "WEBP", "quality": quality},
-        ".bmp": {"format": "BMP"},
-    }
-    options[".jpeg"] = options[".jpg"]
-    chosen = options[suffix] | ({"exif": exif} if len(exif) and suffix != ".bmp" else {})
-    buffer = BytesIO()
-    Image.fromarray(to_8_bit(rgb)).save(buffer, **chosen)
-    return buffer.getvalue()
-
-
-def _encode_png_16(rgb: np.ndarray, exif: Image.Exif) -> bytes:
-    buffer = BytesIO()
-    height, width, _ = rgb.shape
-    png.Writer(width, height, greyscale=False, bitdepth=16).write(buffer, rgb.reshape(height, -1))
-    if not len(exif):
-        return buffer.getvalue()
-    header, *rest = png.Reader(bytes=buffer.getvalue()).chunks()
-    buffer = BytesIO()
-    png.write_chunks(buffer, [header, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")), *rest])
-    return buffer.getvalue()
-
-
-def _encode_tiff(rgb: np.ndarray, exif: Image.Exif) -> bytes:
-    """Pillow cannot compress a TIFF that has EXIF data; tifffile writes texts alone."""
-    texts = [(tag, value) for tag, value in exif.items() if isinstance(value, str) and value.isascii()]
-    tags = [(tag, "s", 0, value, True) for tag, value in texts]
-    buffer = BytesIO()
-    tifffile.imwrite(
-        buffer, rgb, photometric="rgb", compression="zlib", software=False, metadata=None, extratags=tags
-    )
-    return buffer.getvalue()
+        page = picture.page
+        dpi = page.get_resolution("INCH") if page is not None else picture.image.info["dpi"]
+        x, y = (float(value) for value in dpi)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return ((y, x) if turned else (x, y)) if 1 < x < 65535 and 1 < y < 65535 else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..colorizer import Colorizer
+from ..colorizer import MARK, Colorizer
 from ..photos import PhotoError, open_photo, resize_photo, save_photo, writable_path
 from .html import before_after
 
@@ -95,7 +95,7 @@ def _coloured_upload(colorizer: Colorizer, name: str, data: bytes, **options: An
             target = writable_path(source.with_name(f"coloured{source.suffix}"))
             before = open_photo(source)
             after = colorizer(before, **options)
-            save_photo(target, after, like=source)
+            save_photo(target, after, like=source, mark=MARK)
             encoded = base64.b64encode(target.read_bytes()).decode()
         except Exception as error:  # one upload must not stop the others
             return f'<p role="alert">{escape(_upload_error(error, folder, name))}</p>'

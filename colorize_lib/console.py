@@ -1,0 +1,48 @@
+"""Printing that cannot fail: not by an old encoding, a name that is no text, or a closed pipe."""
+
+import codecs
+import os
+import sys
+import unicodedata
+from contextlib import suppress
+from typing import TextIO
+
+from tqdm import tqdm
+
+_PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "→": "->", "’": "'"}
+
+
+def make_printable() -> None:
+    """Let stdout and stderr take any text: what their encoding lacks is written as its nearest ASCII letters.
+
+    Bytes of a file name that are no text are written as their numbers: \\xdf.
+    """
+    codecs.register_error("nearest", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # None, a notebook's, or closed
+            stream.reconfigure(errors="nearest")
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letter, after = error.object[error.start], error.start + 1
+    if "\udc80" <= letter <= "\udcff":  # how Python keeps a byte of a name that is no text
+        return f"\\x{ord(letter) - 0xDC00:02x}", after
+    plain = _PLAIN.get(letter) or unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+    return plain or "?", after
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, above a progress bar if there is one; where nobody can read it, go on."""
+    stream = stream or sys.stdout
+    try:
+        tqdm.write(text, file=stream)
+        stream.flush()
+    except (
+        OSError
+    ):  # the reader has gone (`colorize … | head -1`), or the disk is full: nothing more is written there
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (ValueError, AttributeError):  # a closed or a missing stream
+        pass

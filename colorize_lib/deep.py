@@ -1,0 +1,131 @@
+"""Pixels of more than 8 bits, which Pillow cuts: TIFF through tifffile, PNG through imagecodecs."""
+
+import logging
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import tifffile
+
+from .profiles import samples_to_srgb, to_8_bit
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters becomes a sentence of ours
+
+
+class Choice(NamedTuple):
+    """The page of a TIFF that is the photo, and where it stands."""
+
+    page: tifffile.TiffPage
+    index: int | None  # in the file's chain of pages; None: it lies below another page
+    others: int  # how many pages are left, but for thumbnails
+
+
+def choose_page(file: BinaryIO) -> Choice:
+    """The largest page that is no thumbnail; a photo that lies below its thumbnail is a page, too."""
+    chain = list(tifffile.TiffFile(file).pages)
+    pages = chain + [below for page in chain if page.subifds for below in page.pages]
+    page = max(pages, key=lambda page: (not _is_thumbnail(page), page.imagewidth * page.imagelength))
+    others = sum(not _is_thumbnail(other) for other in pages if other is not page)
+    return Choice(page, next((i for i, one in enumerate(chain) if one is page), None), others)
+
+
+def _is_thumbnail(page: tifffile.TiffPage) -> bool:
+    """A reduced version of another page, or a mask."""
+    return bool(page.subfiletype & 5)
+
+
+def is_raw(page: tifffile.TiffPage) -> bool:
+    """Whether the pixels are as a camera's sensor saw them."""
+    return page.photometric in (32803, 34892)
+
+
+def page_profile(page: tifffile.TiffPage) -> bytes | None:
+    profile = page.tags.valueof(34675)
+    return profile if isinstance(profile, bytes) else None
+
+
+def read_page(page: tifffile.TiffPage) -> np.ndarray:
+    """(H, W, 3) sRGB on white, as the page lies: uint16 for 9 to 16 bits, uint8 for 8.
+
+    Raises:
+        ValueError: for other pixels, or if they are cut off.
+    """
+    photometric = page.photometric
+    channels = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}.get(photometric)
+    if page.sampleformat == 3:
+        raise ValueError("floating-point pixels have no fixed white")
+    if page.sampleformat != 1 or page.bitspersample not in range(8, 17) or channels is None:
+        raise ValueError(f"{page.bitspersample}-bit {getattr(photometric, 'name', photometric)} pixels")
+    if not channels <= page.samplesperpixel <= channels + 4:
+        raise ValueError(f"{page.samplesperpixel} samples per pixel")
+    pixels = _samples(page)
+    if photometric == 3:  # a palette
+        colour = np.moveaxis(page.colormap[:, pixels[..., 0]], 0, -1)
+    else:
+        pixels = _full_scale(pixels, page)
+        colour = pixels[..., :channels]
+    if photometric == 0:
+        colour = 65535 - colour
+    alpha = None
+    for kind, extra in zip(map(int, page.extrasamples), range(channels, pixels.shape[2]), strict=False):
+        if alpha is None and kind in (1, 2):
+            alpha = pixels[..., extra : extra + 1]
+            colour = _unmultiplied(colour, alpha) if kind == 1 else colour
+    rgb = _on_white(samples_to_srgb(colour, page_profile(page)), alpha)
+    return to_8_bit(rgb) if page.bitspersample == 8 else rgb
+
+
+def _samples(page: tifffile.TiffPage) -> np.ndarray:
+    """(H, W, samples), as they are stored."""
+    size = page.parent.filehandle.size
+    parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if not page.dataoffsets or any(not count or offset + count > size for offset, count in parts):
+        raise ValueError("its pixels are cut off")
+    pixels = page.asarray(maxworkers=1)
+    if page.axes == "SYX":
+        pixels = np.moveaxis(pixels, 0, -1)
+    elif page.axes == "YX":
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[:2] != (page.imagelength, page.imagewidth):
+        raise ValueError(f"axes {page.axes}")
+    return pixels
+
+
+def _full_scale(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
+    """Samples of 8 to 16 bits → 16 bits."""
+    peak = (1 << page.bitspersample) - 1
+    largest = page.tags.valueof(281)  # statistics only, but the full scale of fewer bits says more
+    largest = largest[0] if isinstance(largest, tuple) and largest else largest
+    if peak == 65535 and largest in (1023, 4095, 16383) and pixels.max() <= largest:
+        peak = largest
+    if peak == 65535:
+        return pixels
+    return ((pixels.astype(np.uint32) * 65535 + peak // 2) // peak).astype(np.uint16)
+
+
+def _unmultiplied(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    whole = (colour.astype(np.uint32) * 65535 + alpha // 2) // np.maximum(alpha, 1)
+    return np.minimum(whole, 65535).astype(np.uint16)
+
+
+def read_png_16(file: BinaryIO, profile: bytes | None) -> np.ndarray:
+    """A 16-bit PNG, which Pillow would cut to 8 bits."""
+    import imagecodecs  # takes a second to import
+
+    file.seek(0)
+    pixels = imagecodecs.png_decode(file.read())
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    colours = 1 if pixels.shape[2] < 3 else 3
+    alpha = pixels[..., colours:] if pixels.shape[2] > colours else None
+    return _on_white(samples_to_srgb(pixels[..., :colours], profile), alpha)
+
+
+def bits_of_png(file: BinaryIO) -> int:
+    file.seek(24)  # in its header
+    return file.read(1)[0]
+
+
+def _on_white(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    if alpha is None:
+        return rgb
+    share = alpha / np.float32(65535)
+    return np.rint(rgb * share + 65535 * (1 - share)).astype(np.uint16)

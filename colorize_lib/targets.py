@@ -1,0 +1,121 @@
+"""Which photo is coloured, and where the result goes."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from .folders import look_through
+from .photos import writable_path
+
+
+@dataclass
+class Plan:
+    """{photo: target}, and what is not coloured: why not, or how many of what kind."""
+
+    targets: dict[Path, Path] = field(default_factory=dict)
+    there: int = 0
+    failures: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)  # {suffix: files that are no photos}
+
+
+def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str | None = None) -> Plan:
+    """Find the photos, and a place for each in colour.
+
+    Args:
+        given: photos, folders of them, or patterns such as `*.jpg`, for shells that leave those to us.
+        out: the folder for the results.  If it lies in one of the folders, or is reached from
+            there by a link, what is in it is our own work, and no photo.
+        overwrite: replace results that are there already; photos are never replaced.
+        suffix: of the results, such as ".png"; None: that of the photo, if it can be written.
+    """
+    made, found, seen = Plan(), [], set()
+    for path in (path for pattern in given for path in _expand(pattern)):
+        try:
+            for photo in _photos(path, out, made):
+                key = os.path.join(os.path.realpath(photo.parent), photo.name)
+                if key not in seen:  # not given twice
+                    seen.add(key)
+                    found.append((photo, _target(photo, path, out, suffix)))
+        except OSError as error:
+            made.failures.append(str(error) if error.errno is None else f"{path}: {error.strerror}")
+    photos, taken = {_identity(photo) for photo, _ in found} - {None}, set()
+    for photo, target in sorted(found, key=lambda pair: pair[0].name != pair[1].name):
+        if target in taken and target.suffix != photo.suffix:  # old.gif beside old.png
+            target = target.with_name(photo.name + target.suffix)
+        if target in taken:
+            made.failures.append(
+                f"{photo} would overwrite the coloured version of another photo of that name"
+            )
+        elif _identity(target) in photos and target.samefile(photo):
+            made.failures.append(
+                f"{photo} would be overwritten by its own coloured version: choose another DIR"
+            )
+        elif _identity(target) in photos:
+            made.failures.append(
+                f"the coloured {photo} would overwrite the photo {target}: choose another DIR"
+            )
+        elif os.path.lexists(target) and not overwrite:
+            made.there += 1
+        else:
+            made.targets[photo] = target
+        taken.add(target)
+    made.targets = {photo: made.targets[photo] for photo, _ in found if photo in made.targets}
+    return made
+
+
+def _expand(given: Path) -> list[Path]:
+    if os.path.lexists(given) or not glob.has_magic(str(given)):
+        return [given]
+    return sorted(map(Path, glob.glob(str(given), recursive=True))) or [given]
+
+
+def _photos(given: Path, out: Path, made: Plan) -> list[Path]:
+    if not given.is_dir():
+        return [given]
+    ours = lru_cache(maxsize=None)(lambda folder: _lies_in(folder, out))
+    around = ours(given)  # then the results go above the photos, and are not among them
+    inside = look_through(given, leave_out=None if around else ours)
+    made.passed_over += inside.others
+    made.failures += [f"{folder} may not be read: check its permissions" for folder in inside.unreadable]
+    if not inside.photos:
+        raise FileNotFoundError(
+            f"{given} holds no photos" + (" but its own results" if inside.left_out else "")
+        )
+    return inside.photos
+
+
+def _lies_in(folder: Path, out: Path) -> bool:
+    """Whether a folder is `out` or lies in it, whatever the spelling of both, and by whatever links."""
+    place = _identity(out)
+    real = Path(os.path.realpath(folder))
+    return place is not None and any(_identity(parent) == place for parent in (real, *real.parents))
+
+
+def _target(photo: Path, given: Path, out: Path, suffix: str | None) -> Path:
+    target = out / (photo.relative_to(given) if photo != given else photo.name)
+    if suffix is None:
+        return writable_path(target)
+    return (
+        target
+        if writable_path(target) == target and _kind(target.suffix) == _kind(suffix)
+        else target.with_suffix(suffix)
+    )
+
+
+def _kind(suffix: str) -> str:
+    return {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}.get(
+        suffix.lower(), suffix.lower()
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file or folder from all others, whatever it is called; None if there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

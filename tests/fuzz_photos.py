@@ -1,0 +1,32 @@
+"""A coverage-guided fuzz of open_photo: python tests/fuzz_photos.py CORPUS -max_total_time=480 -rss_limit_mb=2000
+
+Needs atheris.  Whatever the bytes, the photo is read, or one `PhotoError` says why not.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import atheris
+
+with atheris.instrument_imports(include=["colorize_lib", "PIL", "tifffile"]):
+    from colorize_lib.photos import PhotoError, left_out, open_photo, save_photo
+
+FOLDER = TemporaryDirectory()
+FILE, COPY = Path(FOLDER.name) / "photo", Path(FOLDER.name) / "copy.png"
+
+
+def read(data: bytes) -> None:
+    FILE.write_bytes(data)
+    try:
+        rgb = open_photo(FILE, max_pixels=1_000_000)
+    except PhotoError as error:
+        assert str(FILE) in str(error) and "\n" not in str(error)
+        return
+    assert rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype.kind == "u" and rgb.size <= 3_000_000
+    left_out(FILE)
+    save_photo(COPY, rgb[:8, :8], like=FILE, overwrite=True)
+
+
+atheris.Setup(sys.argv, read)
+atheris.Fuzz()
