@@ -16,7 +16,7 @@ INSTALL_TORCH := $(INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/
 else
 INSTALL_TORCH := $(INSTALL)
 endif
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -27,8 +27,7 @@ lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
 
 test: .venv
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not speed" $(NBVAL) tests lessons
-	$(BIN)/python -m pytest -m speed tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(NBVAL) tests lessons
 
 lessons: .venv
 	rm -rf build/lessons
