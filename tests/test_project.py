@@ -3,6 +3,7 @@
 import ast
 import csv
 import hashlib
+import importlib
 import re
 import subprocess
 import sys
@@ -11,12 +12,6 @@ import pytest
 
 import colorize_lib
 from colorize_lib.photos import open_photo
-
-ORDER = [
-    "devices", "files", "color", "photos", "folders", "data", "models", "losses", "metrics", "checkpoints",
-    "training", "colorizer", "course", "display", "cli",
-]  # fmt: skip
-
 
 def test_every_sample_has_its_row_and_its_checksum(root):
     samples = root / "data/samples"
@@ -33,21 +28,32 @@ def test_every_sample_has_its_row_and_its_checksum(root):
         assert hashlib.sha256((samples / name).read_bytes()).hexdigest() == expected, name
 
 
-def test_modules_import_only_from_modules_above_them(root):
-    package = root / "colorize_lib"
-    rooms = {p.stem: [p] for p in package.glob("*.py") if p.stem not in ("__init__", "__main__")}
-    rooms |= {p.parent.name: sorted(p.parent.glob("*.py")) for p in package.glob("*/__init__.py")}
-    assert set(rooms) == set(ORDER)
-    for room, files in rooms.items():
-        outside = 1 + any(p.name == "__init__.py" for p in files)  # the dots that lead out of the room
-        used = {
-            node.module.split(".")[0]
-            for path in files
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.ImportFrom) and node.level == outside
-        }
-        later = {other for other in used if ORDER.index(other) >= ORDER.index(room)}
-        assert not later, f"{room} imports {later}"
+@pytest.fixture
+def house(root, monkeypatch):
+    monkeypatch.syspath_prepend(root / "docs")
+    return importlib.import_module("house")
+
+
+def test_the_picture_of_the_house_is_true(house):
+    """CONTRIBUTING shows it: who stands on whom.  If this fails: python docs/house.py, and look at the picture."""
+    assert house.PICTURE.read_text(encoding="utf-8") == house.draw(house.imports())
+
+
+def test_the_house_has_every_module(house, root):
+    modules = {path.stem for path in (root / "colorize_lib").glob("*.py")} - {"__init__", "__main__"}
+    packages = {path.parent.name for path in (root / "colorize_lib").glob("*/__init__.py")}
+    assert sorted(name for floor in house.floors(house.imports()) for name in floor) == sorted(modules | packages)
+
+
+def test_a_module_stands_above_all_that_it_imports(house):
+    used = house.imports()
+    level = {name: i for i, floor in enumerate(house.floors(used)) for name in floor}
+    assert [(name, other) for name in used for other in used[name] if level[other] >= level[name]] == []
+
+
+def test_a_circle_of_imports_is_refused(house):
+    with pytest.raises(ValueError, match="a circle of imports among one, two"):
+        house.floors({"one": {"two"}, "two": {"one"}, "three": set()})
 
 
 def test_only_color_knows_the_constants(root):
