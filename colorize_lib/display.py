@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from .color import to_rgb
 from .colorizer import Colorizer
-from .course.figures import sharp_figures
 from .data import fetch_photos, sample_photos
 from .devices import default_device
+from .figures import sharp_figures
 from .folders import find_photos
 from .photos import PhotoError, open_photo, resize_photo, save_photo, writable_path
 

@@ -134,7 +134,8 @@ def _encoder_packages() -> list[str]:
 
 
 def bundled_weights() -> Finding:
-    checkpoints = importlib.import_module("colorize_lib.checkpoints")
+    from . import checkpoints  # here, because `doctor` must run where torch cannot be loaded
+
     try:
         for name in checkpoints.BUNDLED:
             checkpoints.load_generator(checkpoints.find_weights(name))

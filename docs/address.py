@@ -25,6 +25,7 @@ PLACES = {
     "install": r"git\+https://github\.com/",
 }
 NAME = r"([\w.-]+/[\w-]+)"
+SITE = re.compile(r"https://([\w-]+)\.github\.io/([\w-]+)")  # GitHub Pages
 
 
 def repository() -> str:
@@ -36,7 +37,8 @@ def repository() -> str:
 
 def found(text: str) -> list[tuple[str, str]]:
     """Every OWNER/NAME that a text gives as ours, with the place that gives it."""
-    return [
+    sites = [("site", "/".join(match)) for match in SITE.findall(text)]
+    return sites + [
         (place, match)
         for place, before in PLACES.items()
         for match in re.findall(before + NAME, text, re.MULTILINE)
@@ -47,7 +49,8 @@ def replace(text: str, name: str) -> str:
     """The text with `name` (OWNER/NAME) in all these places."""
     for before in PLACES.values():
         text = re.sub(f"({before}){NAME}", lambda match: match[1] + name, text, flags=re.MULTILINE)
-    return text
+    owner, project = name.split("/")
+    return SITE.sub(f"https://{owner}.github.io/{project}", text)
 
 
 def files() -> list[Path]:

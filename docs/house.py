@@ -66,12 +66,12 @@ def direct(used: dict[str, set[str]]) -> dict[str, set[str]]:
 
 def draw(used: dict[str, set[str]]) -> str:
     """The house as SVG: a box for each module, in it the modules that it stands on."""
-    stands_on = direct(used)
     lines = [
         floor[start : start + MOST]
         for floor in reversed(floors(used))
         for start in range(0, len(floor), MOST)
     ]
+    stands_on = direct(used)
     width = max(map(len, lines)) * (WIDTH + GAP) + GAP
     height = len(lines) * (HEIGHT + GAP) + GAP
     parts = [

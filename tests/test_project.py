@@ -13,6 +13,7 @@ import pytest
 import colorize_lib
 from colorize_lib.photos import open_photo
 
+
 def test_every_sample_has_its_row_and_its_checksum(root):
     samples = root / "data/samples"
     files = {p.relative_to(samples).as_posix() for p in samples.glob("*/*")}
@@ -29,9 +30,15 @@ def test_every_sample_has_its_row_and_its_checksum(root):
 
 
 @pytest.fixture
-def house(root, monkeypatch):
+def docs(root, monkeypatch):
+    """Imports a script of docs/."""
     monkeypatch.syspath_prepend(root / "docs")
-    return importlib.import_module("house")
+    return importlib.import_module
+
+
+@pytest.fixture
+def house(docs):
+    return docs("house")
 
 
 def test_the_picture_of_the_house_is_true(house):
@@ -42,7 +49,9 @@ def test_the_picture_of_the_house_is_true(house):
 def test_the_house_has_every_module(house, root):
     modules = {path.stem for path in (root / "colorize_lib").glob("*.py")} - {"__init__", "__main__"}
     packages = {path.parent.name for path in (root / "colorize_lib").glob("*/__init__.py")}
-    assert sorted(name for floor in house.floors(house.imports()) for name in floor) == sorted(modules | packages)
+    assert sorted(name for floor in house.floors(house.imports()) for name in floor) == sorted(
+        modules | packages
+    )
 
 
 def test_a_module_stands_above_all_that_it_imports(house):
@@ -115,3 +124,49 @@ def test_the_readmes_python_runs(root, tmp_path, monkeypatch):
     assert "minutes=2" in blocks[1]
     exec(blocks[1].replace("minutes=2", "minutes=0.02"), space)
     assert space["history"] and space["in_colour"].shape == in_colour.shape
+
+
+def test_the_readme_gives_the_lessons_minutes(docs):
+    """If this fails: python docs/minutes.py"""
+    minutes = docs("minutes")
+    readme = minutes.README.read_text(encoding="utf-8")
+    assert readme == minutes.with_minutes(readme)
+
+
+def test_the_readme_lists_every_lesson(docs, root):
+    minutes = docs("minutes")
+    listed = [lesson for _, lesson, _, _ in minutes.ROW.findall(minutes.README.read_text(encoding="utf-8"))]
+    assert listed == [
+        path.relative_to(root).as_posix() for path in sorted((root / "lessons").glob("0*.ipynb"))
+    ]
+
+
+def test_the_repositorys_address_is_the_same_everywhere(docs):
+    """If this fails: python docs/address.py URL"""
+    address = docs("address")
+    name = address.repository().removeprefix("https://github.com/")
+    given = {found for path in address.files() for found in address.found(path.read_text(encoding="utf-8"))}
+    assert {other for _, other in given} == {name}
+
+
+def test_the_address_is_found_in_every_kind_of_place(docs):
+    address = docs("address")
+    given = {found for path in address.files() for found in address.found(path.read_text(encoding="utf-8"))}
+    assert {place for place, _ in given} >= {"Repository", "repository-code", "git clone", "Colab", "site"}
+
+
+def test_a_new_address_replaces_the_old_one(docs, root):
+    address = docs("address")
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    changed = address.replace(readme, "jane/photos")
+    assert {other for _, other in address.found(changed)} == {"jane/photos"}
+    assert address.replace(changed, address.repository().removeprefix("https://github.com/")) == readme
+
+
+def test_the_version_is_the_same_everywhere(root):
+    citation = re.search(
+        r"^version: (\S+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    newest = re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert citation[1] == colorize_lib.__version__
+    assert newest[1] == colorize_lib.__version__
