@@ -16,7 +16,7 @@ SHAPE = re.compile(r"https://github\.com/([\w.-]+)/([\w-]+)")
 
 # Where an address of ours may stand: {what: the pattern of everything before OWNER/NAME}.
 PLACES = {
-    "Repository": r'^Repository = "https://github\.com/',
+    "Repository": r'[Rr]epository = \\?"https://github\.com/',
     "repository-code": r"^repository-code: https://github\.com/",
     "git clone": r"git clone https://github\.com/",
     "Colab": r"https://colab\.research\.google\.com/github/",
@@ -54,10 +54,11 @@ def replace(text: str, name: str) -> str:
 
 
 def files() -> list[Path]:
-    """The project's text files that may hold the address; this one and the tests do not."""
+    """The project's files that may hold the address."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     kinds = {".md", ".toml", ".cff", ".ipynb", ".json", ".yml"}
-    return [path for name in listed.splitlines() if (path := ROOT / name).suffix in kinds]
+    paths = [ROOT / name for name in listed.splitlines()]
+    return [path for path in paths if path.suffix in kinds or path.name == "first_cell.py"]
 
 
 def main() -> int:

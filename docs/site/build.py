@@ -96,22 +96,26 @@ def new_notebook(notebook: dict, page: str, pages: set[str]) -> tuple[dict, set[
             text, more = new_links("".join(cell["source"]), page, pages)
             cell["source"] = text
             files |= more
-        caption = "".join(after.get("source", [])).split("\n\n")[0]
+        elif cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
+            cell["metadata"].setdefault("tags", []).append("hide-output")  # guess first, then open it
         for output in cell.get("outputs", []):
             if LIVE in output.get("data", {}):
                 output["data"] = {"text/html": NOTE, "text/plain": "a control"}
             elif any(kind.startswith("image/") for kind in output.get("data", {})):
-                words = re.sub(r"[*`_\\\[\]\n]+|\(http\S+\)", " ", caption).strip()
-                cell["metadata"]["mystnb"] = {
-                    "image": {"alt": words or "A picture, described in the text below"}
-                }
+                cell["metadata"]["mystnb"] = {"image": {"alt": caption("".join(after.get("source", [])))}}
     notebook["metadata"].pop("widgets", None)
     return notebook, files
 
 
-def contents(caption: str, pages: list[str]) -> str:
+def caption(text: str) -> str:
+    """The first paragraph of a cell of Markdown, as plain words."""
+    plain = re.sub(r"\]\([^)]*\)|[*`\\\[\]]", "", text.split("\n\n")[0])
+    return " ".join(plain.split()) or "A picture, described in the text below"
+
+
+def contents(title: str, pages: list[str]) -> str:
     """A hidden table of contents: it makes the sidebar, and the links to the next and the previous page."""
-    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
+    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {title}", "", *pages, "```", ""])
 
 
 def reference(source: Path) -> list[str]:
