@@ -3,12 +3,15 @@
 import ast
 import csv
 import hashlib
-import importlib
+import importlib.util
+import json
+import os
 import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 import colorize_lib
 from colorize_lib.photos import open_photo
@@ -170,3 +173,44 @@ def test_the_version_is_the_same_everywhere(root):
     newest = re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert citation[1] == colorize_lib.__version__
     assert newest[1] == colorize_lib.__version__
+
+
+@pytest.fixture
+def first_cell(root) -> str:
+    return (root / "docs/first_cell.py").read_text(encoding="utf-8")
+
+
+def test_the_first_cell_does_nothing_where_the_package_is(first_cell, monkeypatch):
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: calls.append(command))
+    exec(first_cell, {})
+    assert calls == []
+
+
+def test_the_first_cell_fetches_and_installs_the_package(first_cell, monkeypatch):
+    calls = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command[:4]))
+    monkeypatch.setattr(os, "chdir", calls.append)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec(first_cell, {})
+    assert calls == [
+        ["git", "clone", "--quiet", "--depth=1"],
+        [sys.executable, "-m", "pip", "install"],
+        "colorize/lessons",
+    ]
+
+
+def test_lessons_that_install_the_package_do_it_with_the_first_cell(first_cell, root):
+    for path in (root / "lessons").rglob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        installing = [
+            text for cell in cells if 'find_spec("colorize_lib")' in (text := "".join(cell["source"]))
+        ]
+        assert [text.strip() for text in installing] in ([], [first_cell.strip()]), path
+
+
+@pytest.mark.parametrize("kind", ["*.yml", ".*.yaml", "*.cff", ".github/**/*.yml"])
+def test_settings_can_be_read(root, kind):
+    for path in root.glob(kind):
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
