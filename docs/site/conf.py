@@ -66,15 +66,32 @@ html_context = {
 
 def plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
     """Our docstrings are plain text with `code`: keep reStructuredText from reading more into them."""
-    pieces = re.split(r"(`[^`]*`)", "\n".join(lines))  # prose and code by turns
-    lines[:] = "".join(
-        f"`{piece}`" if piece.startswith("`") else re.sub(r"([*|\\])|(?<=\w)_(?=\W|$)", r"\\\g<0>", piece)
-        for piece in pieces
-    ).split("\n")
+    blocks = re.split(r"\n{2,}", "\n".join(lines))
+    was_code = False
+    for i, block in enumerate(blocks):
+        code = what == "module" and block.startswith("    ")
+        if not code:
+            blocks[i] = _plain(block)
+        elif not was_code:
+            blocks[i] = f"::\n\n{block}"
+        was_code = code
+    lines[:] = "\n\n".join(blocks).split("\n")
     for heading in [i for i, line in enumerate(lines) if line.strip() in ("Returns:", "Yields:")]:
         lines[heading + 1] = re.sub(
             r"^(\s*)", r"\1: ", lines[heading + 1]
         )  # or napoleon takes "(B, 2): …" for a type
+
+
+def _plain(text: str) -> str:
+    pieces = re.split(r"(`[^`]*`)", text)  # prose and code by turns
+    for i, piece in enumerate(pieces):
+        if piece.startswith("`"):
+            pieces[i] = f"`{piece}`"
+        else:
+            pieces[i] = re.sub(r"([*|\\])|(?<=\w)_(?=\W|$)", r"\\\g<0>", piece)
+            if i and re.match(r"\w", piece):
+                pieces[i] = "\\ " + pieces[i]  # as in `UnetBlock`s
+    return "".join(pieces)
 
 
 def math_as_mathml(self, node) -> None:
