@@ -25,7 +25,7 @@ def with_minutes(readme: str) -> str:
     total = sum(minutes(ROOT / lesson) for _, lesson, _, _ in ROW.findall(readme))
     halves = round(total / 30)
     hours = f"{halves // 2}{'½' if halves % 2 else ''}"
-    text = ROW.sub(lambda row: f"{row[1]}{row[2]}{row[3]}{minutes(ROOT / row[2])} min{row[4]}", readme)
+    text = ROW.sub(lambda row: f"{row[1]}{row[2]}{row[3]}{minutes(ROOT / row[2])}{row[4]}", readme)
     return SUM.sub(f"about {hours} hours in all", text)
 
 

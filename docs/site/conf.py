@@ -41,6 +41,7 @@ html_theme = "furo"
 html_title = "Colorize"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 templates_path = ["templates"]
 html_copy_source = False
 html_show_sourcelink = False
