@@ -1,6 +1,9 @@
 # make lab       open the course in JupyterLab
 # make test      run all tests
+# make quick     run the tests without the lessons, training and browsers
+# make check     check the code: ruff, its formatter, pyright
 # make lessons   run every lesson and write the course as HTML to build/lessons/
+# make site      write the website to build/site/: the course as it was saved, the library, the weights
 # make bench     measure the library beside the tutorial's recipe; BENCH_OPTIONS=--quick: in five minutes
 # make weights   train the bundled weights anew, from photos of your own: PHOTOS=FOLDER with train/ and val/; hours
 # make .venv     only install
@@ -16,19 +19,29 @@ INSTALL_TORCH := $(INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/
 else
 INSTALL_TORCH := $(INSTALL)
 endif
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# What `make quick` leaves out: whatever trains, runs a notebook or starts a server.
+SLOW := bench browser cli examples lessons make runs site training
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test lessons bench weights .venv clean
+.PHONY: lab test quick check lessons site bench weights .venv clean
 
 lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
 
 test: .venv
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not speed" $(NBVAL) tests lessons
-	$(BIN)/python -m pytest -m speed tests
+	$(PYTEST) $(NBVAL) tests lessons
+
+quick: .venv
+	$(PYTEST) $(SLOW:%=--ignore=tests/test_%.py) tests
+
+check: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	-$(BIN)/pyright  # not clean yet: says so, and does not stop
 
 lessons: .venv
 	rm -rf build/lessons
@@ -36,6 +49,10 @@ lessons: .venv
 	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons/solutions $(wildcard lessons/solutions/*.ipynb)
 	perl -pi -e 's/(href="[^":]*)\.ipynb/$$1.html/g' build/lessons/*.html build/lessons/solutions/*.html
 	@echo "The course is in build/lessons"
+
+site: .venv
+	$(BIN)/python docs/site/build.py build/site
+	@echo "The site is in build/site: open build/site/index.html"
 
 bench: .venv
 	$(BIN)/python benchmarks/bench.py $(BENCH_OPTIONS)
@@ -50,7 +67,7 @@ weights: .venv
 	$(PYTHON) -m venv .venv
 	@echo "Installing into .venv: a few minutes, once."
 	$(INSTALL_TORCH) --constraint constraints.txt torch torchvision
-	$(INSTALL) --constraint constraints.txt --editable ".[lessons,test]"
+	$(INSTALL) --constraint constraints.txt --editable ".[lessons,test,check,site]"
 	@touch $@
 
 clean:

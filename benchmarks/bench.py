@@ -4,7 +4,7 @@
     make bench BENCH_OPTIONS=--quick        all but the course, smaller: under five minutes
     make bench BENCH_OPTIONS="loading cost" some parts
 
-In `loading`, `training` and `inference` the two take turns, round by round, so that a
+In `importing`, `colour`, `loading`, `training` and `inference` the two take turns, round by round, so that a
 busy moment hits both; a value is then the median of its rounds, with the lowest and
 the highest in brackets.  The other parts are single runs.  Results go
 to build/bench/: results.json after each part, results.md and results.svg at the
@@ -44,6 +44,7 @@ from colorize_lib import (
     make_dataloaders,
     open_photo,
     pretrain,
+    rgb_to_lab,
     sample_photos,
     save_photo,
 )  # fmt: skip
@@ -187,6 +188,39 @@ def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dic
 def exhaust(batches) -> None:
     for _ in batches:
         pass
+
+
+def colour(options: argparse.Namespace) -> Rows:
+    """RGB to Lab beside skimage, photo by photo, and beside kornia; batches of 16 photos at 256², 8 bits."""
+    import kornia
+    import skimage.color
+
+    batch = torch.randint(0, 256, (BATCH, 3, SIZE, SIZE), dtype=torch.uint8, device=options.device)
+    photos = [photo.permute(1, 2, 0).contiguous().cpu().numpy() for photo in batch]
+    ways = {
+        "ours": lambda: rgb_to_lab(batch),
+        "skimage": lambda: [skimage.color.rgb2lab(photo) for photo in photos],
+        "kornia": lambda: kornia.color.rgb_to_lab(batch.float() / 255),
+    }
+    contenders = {
+        name: partial(lambda way: BATCH / seconds(way, options.device), way) for name, way in ways.items()
+    }
+    take_turns(1, **contenders)  # warm
+    turns = take_turns(3 if options.quick else 9, **contenders)
+    yield row("RGB to Lab (the recipe: skimage)", "photos/s", turns["ours"], turns["skimage"], 3)
+    yield row("  RGB to Lab with kornia", "photos/s", turns["kornia"])
+
+
+def importing(options: argparse.Namespace) -> Rows:
+    """`import torch, torchvision`, with `import colorize_lib` after it and without; each in a new process."""
+    codes = {"without": "import torch, torchvision", "with": "import torch, torchvision, colorize_lib"}
+    contenders = {
+        name: partial(lambda code: run_measured([sys.executable, "-c", code])[0], code)
+        for name, code in codes.items()
+    }
+    turns = take_turns(1 if options.quick else 5, **contenders)
+    yield row("import torch, torchvision", "s", turns["without"])
+    yield row("import torch, torchvision, colorize_lib", "s", turns["with"])
 
 
 def training(options: argparse.Namespace) -> Rows:
@@ -401,7 +435,9 @@ def course(options: argparse.Namespace) -> Rows:
     yield row("the whole course, profile quick", "minutes", summary([total / 60]))
 
 
-PARTS = {part.__name__: part for part in (loading, training, inference, cost, quality, course)}
+PARTS = {
+    part.__name__: part for part in (importing, colour, loading, training, inference, cost, quality, course)
+}
 
 
 # Telling

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The modules, from the bottom up, with the names that can be imported from the package itself.
 # A module imports only from modules above it in this list; a test sees to that.
@@ -30,6 +30,7 @@ _NAMES = {
     "display": (),
     "course": (),
     "console": (),
+    "doctor": (),
     "targets": (),
     "cli": (),
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import make_printable, say
+from .doctor import doctor, doctor_parser
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +26,7 @@ Colour black-and-white photos.
   colorize PHOTO… -o DIR               colour photos, or whole folders of them
   colorize train FOLDER --out DIR      train a generator on your own photos
   colorize evaluate FOLDER             measure a generator on colour photos
+  colorize doctor                      check this machine: what is missing, and what helps
 
 'colorize train --help' and 'colorize evaluate --help' say more.
 """
@@ -42,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 all well, 1 something was skipped, 2 nothing could be done."""
     make_printable()
     arguments = sys.argv[1:] if arguments is None else arguments
-    commands = {"train": (train_parser, train), "evaluate": (evaluate_parser, evaluate)}
+    commands = {
+        "train": (train_parser, train),
+        "evaluate": (evaluate_parser, evaluate),
+        "doctor": (doctor_parser, doctor),
+    }
     make_parser, run = commands.get(arguments[0] if arguments else "", (photo_parser, colorize))
     options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
     warnings.filterwarnings("ignore", category=FutureWarning)

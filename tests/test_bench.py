@@ -78,4 +78,4 @@ def test_a_part_runs_and_writes_its_results(root, tmp_path):
     assert (tmp_path / "results.md").read_text().strip() in said
     assert (tmp_path / "results.svg").read_text(encoding="utf-8").startswith("<?xml")
     unknown = subprocess.run([*command[:2], "nonsense"], capture_output=True, text=True)
-    assert unknown.returncode == 2 and "choose from loading" in unknown.stderr
+    assert unknown.returncode == 2 and "choose from importing" in unknown.stderr

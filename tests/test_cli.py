@@ -221,7 +221,7 @@ def test_the_installed_command_exists(tmp_path, folder, weights):
         "--weights",
         weights,
     ]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert result.returncode == 0 and result.stderr == ""
     assert np.asarray(Image.open(tmp_path / "out" / "one.jpg")).ndim == 3
 

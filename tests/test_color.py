@@ -1,13 +1,12 @@
 """Lab against skimage, and everything else that color.py promises."""
 
-import statistics
-import time
+from collections import Counter
 
-import kornia
 import numpy as np
 import pytest
 import skimage.color
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from colorize_lib.color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L, rgb_to_lab, split_lab
 from colorize_lib.photos import open_photo
@@ -163,23 +162,42 @@ def test_gpu_equals_cpu(photo):
     assert (fit_to_gamut(strong.to(device)).cpu() - fit_to_gamut(strong)).abs().max() < 0.1
 
 
-@pytest.mark.speed
-def test_speed_beside_skimage_and_kornia():
-    """uint8 batches of 16 at 256²: 3× skimage photo by photo, 1.5× kornia, alternating, medians of 9."""
-    batch = torch.randint(0, 256, (16, 3, 256, 256), dtype=torch.uint8)
-    photos = [to_image(image[None]) for image in batch]
-    ways = {
-        "ours": lambda: rgb_to_lab(batch),
-        "skimage": lambda: [skimage.color.rgb2lab(image) for image in photos],
-        "kornia": lambda: kornia.color.rgb_to_lab(batch.float() / 255),
-    }
-    seconds = {name: [] for name in ways}
-    for _ in range(10):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - start)
-    rate = {name: 16 / statistics.median(times[1:]) for name, times in seconds.items()}
-    print({name: f"{value:.0f} photos/s" for name, value in rate.items()})
-    assert rate["ours"] >= 3 * rate["skimage"], rate
-    assert rate["ours"] >= 1.5 * rate["kornia"], rate
+class Counted(TorchDispatchMode):
+    """Counts, inside the block, the values that each operation of torch computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = Counter()
+        self.largest = 0  # values in the largest result
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        name = operation.overloadpacket.__name__
+        if name not in ("split", "cat"):  # views and a copy
+            self.values[name] += result.numel()
+            self.largest = max(self.largest, result.numel())
+        return result
+
+
+def test_a_value_of_uint8_takes_one_power():
+    """Only CIE's cube root; sRGB's curve comes from a table of 256 values, computed for each photo."""
+    batch = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    with Counted() as counted:
+        rgb_to_lab(batch)
+    assert counted.values["log"] == batch.numel() + 4 * 256
+    assert counted.values["exp_"] == counted.values["log"]
+    assert counted.values["pow"] == 0
+
+
+def test_on_a_cpu_no_step_is_larger_than_one_photo():
+    batch = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    with Counted() as counted:
+        rgb_to_lab(batch)
+    assert counted.largest == 3 * 64 * 64
+
+
+def test_lightness_alone_takes_a_third_of_the_powers():
+    batch = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    with Counted() as counted:
+        rgb_to_L(batch)
+    assert counted.values["log"] == batch.numel() / 3 + 4 * 256

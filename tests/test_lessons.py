@@ -112,7 +112,13 @@ def test_every_picture_has_words(notebook):
 
 @pytest.mark.parametrize(
     "path",
-    [*NOTEBOOKS, LESSONS.parent / "README.md", LESSONS.parent / "data/README.md"],
+    [
+        *NOTEBOOKS,
+        *(
+            LESSONS.parent / name
+            for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
+        ),
+    ],
     ids=lambda p: p.name,
 )
 def test_links_resolve(path):
