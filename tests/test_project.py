@@ -63,6 +63,8 @@ def test_modules_import_only_from_modules_above_them(root):
         above = set(order[: order.index(name)])
         for path in paths:
             assert imported_rooms(root, path) <= above, path
+
+
 @pytest.fixture
 def docs(root, monkeypatch):
     """Imports a script of docs/."""
