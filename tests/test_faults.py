@@ -17,7 +17,7 @@ from colorize_lib.checkpoints import save_checkpoint
 from colorize_lib.cli import main
 from colorize_lib.colorizer import Colorizer
 from colorize_lib.console import make_printable, say
-from colorize_lib.display import _coloured_upload
+from colorize_lib.display.widgets import _coloured_upload
 from colorize_lib.folders import find_photos, look_through
 from colorize_lib.models import build_generator
 from colorize_lib.photos import PhotoError, open_photo, save_photo
