@@ -29,8 +29,8 @@ _NAMES = {
     "figures": (),
     "display": (),
     "course": (),
-    "console": (),
     "doctor": (),
+    "console": (),
     "targets": (),
     "cli": (),
 }

@@ -16,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from .console import say
+
 OLDEST_PYTHON = (3, 11)
 OLDEST_TORCH = (2, 7)
 MEMORY_GB = 2.0  # the lessons in the profile `quick` stay below
@@ -48,10 +50,10 @@ def doctor(options: argparse.Namespace) -> int:
     """Print all findings; returns the exit code: 0 if all is well, else 1."""
     findings = []
     for finding in examine():
-        print(finding, flush=True)
+        say(str(finding))
         findings.append(finding)
     wrong = sum(not finding.ok for finding in findings)
-    print("All is well." if not wrong else f"{wrong} of {len(findings)} need attention.")
+    say("All is well." if not wrong else f"{wrong} of {len(findings)} need attention.")
     return 1 if wrong else 0
 
 

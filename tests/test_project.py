@@ -82,20 +82,6 @@ def test_the_picture_of_the_house_is_true(house):
     assert house.PICTURE.read_text(encoding="utf-8") == house.draw(house.imports())
 
 
-def test_the_house_has_every_module(house, root):
-    modules = {path.stem for path in (root / "colorize_lib").glob("*.py")} - {"__init__", "__main__"}
-    packages = {path.parent.name for path in (root / "colorize_lib").glob("*/__init__.py")}
-    assert sorted(name for floor in house.floors(house.imports()) for name in floor) == sorted(
-        modules | packages
-    )
-
-
-def test_a_module_stands_above_all_that_it_imports(house):
-    used = house.imports()
-    level = {name: i for i, floor in enumerate(house.floors(used)) for name in floor}
-    assert [(name, other) for name in used for other in used[name] if level[other] >= level[name]] == []
-
-
 def test_a_circle_of_imports_is_refused(house):
     with pytest.raises(ValueError, match="a circle of imports among one, two"):
         house.floors({"one": {"two"}, "two": {"one"}, "three": set()})
