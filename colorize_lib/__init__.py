@@ -29,8 +29,8 @@ _NAMES = {
     "figures": (),
     "display": (),
     "course": (),
-    "doctor": (),
     "console": (),
+    "doctor": (),
     "targets": (),
     "cli": (),
 }
