@@ -129,7 +129,12 @@ def reference(source: Path) -> list[str]:
         lines = [f"# {name}", ""]
         for module in [name, *(f"{name}.{part}" for part in inside)]:
             lines += [f"## {module}", ""] if module != name else []
-            lines += ["```{eval-rst}", f".. automodule:: colorize_lib.{module}", "   :members:", "```", ""]
+            lines += ["```{eval-rst}", f".. automodule:: colorize_lib.{module}", "   :members:"]
+            lines += [
+                "   :ignore-module-all:",
+                "```",
+                "",
+            ]  # what a package only passes on stands with its module
         (folder / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
         pages.append(f"library/{name}.md")
     return pages
