@@ -27,11 +27,11 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
-from .checkpoints import find_weights, load_generator, read_header
+from .checkpoints import find_weights, load_pretrained
 from .color import rgb_to_L
 from .colorizer import RESOLUTION, paint, scaling_matrix, slope_of_colour
+from .files import write_whole
 from .models.precision import InFloat32
-from .photos import write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -59,7 +59,7 @@ class Colours(nn.Module):
 
     def forward(self, L: Tensor, size: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         height = _size(size[0])
-        small = F.interpolate(L[None, None], (height, L.shape[1]), mode="bilinear", antialias=True)
+        small = F.interpolate(L[None, None], (height, _size(size[1])), mode="bilinear", antialias=True)
         planes = F.interpolate(self.planes(small), (height, _size(width)), mode="bicubic", antialias=True)
         return planes[0], scaling_matrix(height, L.shape[0])
 
@@ -180,9 +180,9 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
 
 def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:
     path = find_weights(weights)
-    header = read_header(path)
+    generator, header = load_pretrained(path)
     about = header | {"resolution": header["resolution"] or RESOLUTION, "weights": path.stem}
-    return load_generator(path), {key: json.dumps(value) for key, value in about.items()}
+    return generator, {key: json.dumps(value) for key, value in about.items()}
 
 
 def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict) -> "onnx.ModelProto":
@@ -205,6 +205,8 @@ def _write(model: "onnx.ModelProto", path: Path, about: dict[str, str], half: bo
     import onnx
 
     onnx.helper.set_model_props(model, about)
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]  # where in which file each was traced
     if half:
         _halve(model.graph)
     onnx.checker.check_model(model)

@@ -12,7 +12,7 @@ import webbrowser
 from pathlib import Path
 
 from .colorizer import Colorizer
-from .photos import PhotoError, open_photo, save_photo
+from .photos import PhotoError, open_photo, save_photo, writable_path
 
 MOST_BYTES = 64 << 20  # of an upload: a camera's JPEG has some 10 MB, a 16-bit TIFF of 10 megapixels 60
 WEB = Path(__file__).resolve().parents[1] / "web"
@@ -112,7 +112,7 @@ def colour_bytes(
         suffix = Path(name).suffix.lower()
         source = Path(folder) / f"photo{suffix}"
         source.write_bytes(photo)
-        target = Path(folder) / f"in_colour{'.png' if suffix == '.gif' else suffix}"
+        target = writable_path(Path(folder) / f"in_colour{suffix}")
         try:
             coloured = colorizer(open_photo(source), saturation=saturation, resolution=resolution)
             save_photo(target, coloured, like=source)
