@@ -29,7 +29,7 @@ from torch.export import Dim
 
 from .checkpoints import find_weights, load_pretrained
 from .color import rgb_to_L
-from .colorizer import RESOLUTION, paint, scaling_matrix, slope_of_colour
+from .colorizer import RESOLUTION, paint, slope_of_colour
 from .files import write_whole
 from .models.precision import InFloat32
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 OPSET = 20
 STEPS = ("lightness", "colours", "paint")
+GRAPHS = Path(__file__).parent / "graphs"  # what does not depend on the weights, traced by this file
 LARGEST = 1 << 16  # pixels a side
 
 
@@ -49,24 +50,23 @@ class Lightness(nn.Module):
         return F.interpolate(L, (L.shape[2], _size(width)), mode="bilinear", antialias=True)[0, 0]
 
 
-class Colours(nn.Module):
-    """L (H, w), (h, w), W → planes (5, h, W), rows (H, h)."""
+class Padded(nn.Module):
+    """L (1, 1, H, W), sides that are multiples of the generator's → ab, without padding and cutting."""
 
-    def __init__(self, generator: nn.Module, chroma: float):
+    def __init__(self, generator: nn.Module):
         super().__init__()
         self.generator = generator
-        self.chroma = chroma
 
-    def forward(self, L: Tensor, size: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-        height = _size(size[0])
-        small = F.interpolate(L[None, None], (height, _size(size[1])), mode="bilinear", antialias=True)
-        planes = F.interpolate(self.planes(small), (height, _size(width)), mode="bicubic", antialias=True)
-        return planes[0], scaling_matrix(height, L.shape[0])
+    def forward(self, padded: Tensor) -> Tensor:
+        run = getattr(self.generator, "_colour", None) or self.generator.model
+        return run(padded)
 
-    def planes(self, small: Tensor) -> Tensor:
-        """(1, 1, h, w) → (1, 5, h, w)"""
-        ab = self.generator(small) * self.chroma
-        return torch.cat([ab, slope_of_colour(small, ab), small], dim=1)
+
+class Slope(nn.Module):
+    """L (1, 1, h, w), ab (1, 2, h, w) → planes (1, 5, h, w): ab, its slope, L."""
+
+    def forward(self, L: Tensor, ab: Tensor) -> Tensor:
+        return torch.cat([ab, slope_of_colour(L, ab), L], dim=1)
 
 
 class Paint(nn.Module):
@@ -76,21 +76,6 @@ class Paint(nn.Module):
         L = rgb_to_L(_rgb(photo))
         near = (rows != 0).any(dim=0).nonzero().flatten()  # the few rows of `planes` that matter to these
         return painted(photo, L, (rows[:, near] @ planes[:, near])[None], saturation)
-
-
-class WholePhoto(nn.Module):
-    """(H, W, 4) uint8, (h, w), () → (H, W, 4) uint8: the three steps in one."""
-
-    def __init__(self, generator: nn.Module, chroma: float):
-        super().__init__()
-        self.colours = Colours(generator, chroma)
-
-    def forward(self, photo: Tensor, size: Tensor, saturation: Tensor) -> Tensor:
-        L = rgb_to_L(_rgb(photo))
-        small = F.interpolate(L, (_size(size[0]), _size(size[1])), mode="bilinear", antialias=True)
-        planes = self.colours.planes(small)
-        planes = F.interpolate(planes, L.shape[2:], mode="bicubic", antialias=True)
-        return painted(photo, L, planes, saturation)
 
 
 def painted(photo: Tensor, L: Tensor, planes: Tensor, saturation: Tensor) -> Tensor:
@@ -119,63 +104,160 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
         ImportError: without the extra `onnx`.
     """
     generator, about = _load(weights)
-    height, width = Dim("height", min=1, max=LARGEST), Dim("width", min=1, max=LARGEST)
-    traced = _trace(exportable(generator), {"L": torch.rand(1, 1, 77, 45)}, ["ab"], {"L": {2: height, 3: width}})
-    _write(traced, Path(path), about, half)
-    return about
-
-
-def export_photo(path: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
-    """Write the whole way as one ONNX graph, for hosts that have the memory and want one call.
-
-    `photo` (H, W, 4) uint8, `size` (2,) int64, `saturation` () → `coloured` (H, W, 4) uint8.
-    `size` is that at which the network sees the photo: `colorizer.size_seen`.
-
-    Args, returns, raises: as `export_network`.
-    """
-    generator, about = _load(weights)
-    height, width = Dim("height", min=1, max=LARGEST), Dim("width", min=1, max=LARGEST)
-    inputs = {"photo": _photo(77, 45), "size": torch.tensor([40, 24]), "saturation": torch.tensor(1.0)}
-    traced = _trace(
-        WholePhoto(exportable(generator), json.loads(about["chroma"])),
-        inputs,
-        ["coloured"],
-        {"photo": {0: height, 1: width}, "size": {}, "saturation": {}},
+    graph = _glue(
+        "float[1, 1, height, width] L",
+        "float[1, 2, height, width] ab",
+        """
+        shape = Shape <start = 2> (L)
+        """
+        + AROUND_NETWORK.replace("SMALL", "L").replace("MULTIPLE", str(_multiple(generator))),
     )
-    _write(traced, Path(path), about, half)
+    _insert(graph, "network", trace_network(generator))
+    _write(graph, Path(path), about, half)
     return about
 
 
 def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool = True) -> dict[str, str]:
-    """Write the three graphs `STEPS` into a folder: NAME.onnx each; see the table above.
+    """Write the three graphs `STEPS` into a folder, as NAME.onnx: see the table above.
+
+    `lightness` and `paint` are the same for all weights; they come with the library (`trace_paint`
+    and `trace_lightness` make them, in minutes).
 
     Args, returns, raises: as `export_network`.
     """
+    import onnx
+
     generator, about = _load(weights)
-    n, height, width = (Dim(name, min=1, max=LARGEST) for name in ("n", "height", "width"))
-    h, w = Dim("h", min=1, max=LARGEST), Dim("w", min=1, max=LARGEST)
-    traced = {
-        "lightness": _trace(
-            Lightness(), {"photo": _photo(20, 31), "width": torch.tensor(17)}, ["L"],
-            {"photo": {0: n, 1: width}, "width": {}},
-        ),
-        "colours": _trace(
-            Colours(exportable(generator), json.loads(about["chroma"])),
-            {"L": torch.rand(200, 45), "size": torch.tensor([67, 45]), "width": torch.tensor(134)},
-            ["planes", "rows"],
-            {"L": {0: height, 1: w}, "size": {}, "width": {}},
-        ),
-        "paint": _trace(
-            Paint(),
-            {"photo": _photo(20, 31), "planes": torch.rand(5, 13, 31), "rows": torch.rand(20, 13),
-             "saturation": torch.tensor(1.0)},
-            ["coloured"],
-            {"photo": {0: n, 1: width}, "planes": {1: h, 2: width}, "rows": {0: n, 1: h}, "saturation": {}},
-        ),
-    }  # fmt: skip
-    for name in STEPS:
-        _write(traced[name], Path(folder) / f"{name}.onnx", about, half)
+    for name in ("lightness", "paint"):
+        _write(onnx.load(GRAPHS / f"{name}.onnx"), Path(folder) / f"{name}.onnx", about, half=False)
+    graph = _glue(
+        "float[H, w] L, int64[2] size, int64 width",
+        "float[5, h, W] planes, float[H, h] rows",
+        (
+            """
+            shape = Identity(size)
+            all_of = Constant <value_ints = [0, 1]> ()
+            L4 = Unsqueeze(L, all_of)
+            ones = Constant <value_ints = [1, 1]> ()
+            small_size = Concat <axis = 0> (ones, size)
+            small = Resize <mode = "linear", antialias = 1, exclude_outside = 1> (L4, , , small_size)
+            """
+            + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(_multiple(generator)))
+            + """
+            chroma = Constant <value_float = CHROMA> ()
+            scaled = Mul(ab, chroma)
+            first = Constant <value_ints = [0]> ()
+            second = Constant <value_ints = [1]> ()
+            h = Slice(size, first, second)
+            five = Constant <value_ints = [1, 5]> ()
+            wide = Unsqueeze(width, first)
+            wide_size = Concat <axis = 0> (five, h, wide)
+            wide_planes = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (planes4, , , wide_size)
+            planes = Squeeze(wide_planes, first)
+            square = Concat <axis = 0> (h, h)
+            blank = ConstantOfShape(square)
+            eye = EyeLike(blank)
+            eye4 = Unsqueeze(eye, all_of)
+            L_size = Shape(L)
+            H = Slice(L_size, first, second)
+            tall_size = Concat <axis = 0> (ones, h, H)
+            tall = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (eye4, , , tall_size)
+            tall2 = Squeeze(tall, all_of)
+            rows = Transpose <perm = [1, 0]> (tall2)
+            """
+        ).replace("CHROMA", about["chroma"]),
+    )
+    _insert(graph, "network", trace_network(generator))
+    _insert(graph, "slope", trace_slope(), {"L": "small", "ab": "scaled", "planes": "planes4"})
+    _write(graph, Path(folder) / "colours.onnx", about, half)
     return about
+
+
+# What surrounds a network whose input's sides must be multiples: SMALL, of the size `shape`, to `ab`.
+AROUND_NETWORK = """
+    multiple = Constant <value_ints = [MULTIPLE]> ()
+    almost = Constant <value_ints = [1]> ()
+    one_less = Sub(multiple, almost)
+    more = Add(shape, one_less)
+    blocks = Div(more, multiple)
+    padded_size = Mul(blocks, multiple)
+    extra = Sub(padded_size, shape)
+    no_pad = Constant <value_ints = [0, 0, 0, 0, 0, 0]> ()
+    pads = Concat <axis = 0> (no_pad, extra)
+    padded = Pad <mode = "edge"> (SMALL, pads)
+    from_start = Constant <value_ints = [0, 0]> ()
+    sides = Constant <value_ints = [2, 3]> ()
+    ab = Slice(padded_ab, from_start, shape, sides)
+"""
+
+
+def trace_network(generator: nn.Module) -> "onnx.ModelProto":
+    """`padded` (1, 1, H, W) → `padded_ab` (1, 2, H, W), for sides that are multiples of the generator's."""
+    multiple = _multiple(generator)
+    height, width = (multiple * Dim(name, min=1, max=LARGEST // multiple) for name in ("rows", "columns"))
+    example = {"padded": torch.rand(1, 1, 3 * multiple, 5 * multiple)}
+    return _trace(Padded(exportable(generator)), example, ["padded_ab"], {"padded": {2: height, 3: width}})
+
+
+def trace_slope() -> "onnx.ModelProto":
+    h, w = Dim("h", min=1, max=LARGEST), Dim("w", min=1, max=LARGEST)
+    example = {"L": torch.rand(1, 1, 5, 7), "ab": torch.rand(1, 2, 5, 7)}
+    return _trace(Slope(), example, ["planes"], {"L": {2: h, 3: w}, "ab": {2: h, 3: w}})
+
+
+def trace_lightness() -> "onnx.ModelProto":
+    n, width = (Dim(name, min=1, max=LARGEST) for name in ("n", "width"))
+    example = {"photo": _photo(20, 31), "width": torch.tensor(17)}
+    return _trace(Lightness(), example, ["L"], {"photo": {0: n, 1: width}, "width": {}})
+
+
+def trace_paint() -> "onnx.ModelProto":
+    n, width, h = (Dim(name, min=1, max=LARGEST) for name in ("n", "width", "h"))
+    example = {"photo": _photo(20, 31), "planes": torch.rand(5, 13, 31), "rows": torch.rand(20, 13),
+               "saturation": torch.tensor(1.0)}  # fmt: skip
+    sizes = {"photo": {0: n, 1: width}, "planes": {1: h, 2: width}, "rows": {0: n, 1: h}, "saturation": {}}
+    return _trace(Paint(), example, ["coloured"], sizes)
+
+
+def _multiple(generator: nn.Module) -> int:
+    return getattr(generator, "multiple", 32)
+
+
+def _glue(inputs: str, outputs: str, nodes: str) -> "onnx.ModelProto":
+    """A graph in ONNX's textual syntax; what is missing is `_insert`ed."""
+    import onnx
+
+    opsets = f'<ir_version: 10, opset_import: ["" : {OPSET}], producer_name: "colorize_lib">'
+    return onnx.parser.parse_model(f"{opsets} graph ({inputs}) => ({outputs}) {{ {nodes} }}")
+
+
+def _insert(model: "onnx.ModelProto", name: str, part: "onnx.ModelProto", wires: dict[str, str] | None = None) -> None:
+    """Put the nodes and weights of `part` into a graph; its inputs and outputs are joined by name, or as `wires` says."""
+    from onnx import compose, helper
+
+    ends = [*part.graph.input, *part.graph.output]
+    outer = {end.name: (wires or {}).get(end.name, end.name) for end in ends}
+    inner = compose.add_prefix(part, f"{name}/").graph
+    before = [helper.make_node("Identity", [outer[end.name]], [f"{name}/{end.name}"]) for end in part.graph.input]
+    after = [helper.make_node("Identity", [f"{name}/{end.name}"], [outer[end.name]]) for end in part.graph.output]
+    graph = model.graph
+    graph.initializer.extend(inner.initializer)
+    nodes = _in_order([*graph.node, *before, *inner.node, *after], {i.name for i in (*graph.input, *graph.initializer)})
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _in_order(nodes: list, known: set[str]) -> list:
+    """Nodes, each after those whose outputs it takes, as ONNX asks; what is yet to be inserted comes last."""
+    ordered = []
+    while nodes:
+        ready = [node for node in nodes if all(not name or name in known for name in node.input)]
+        if not ready:
+            return ordered + nodes
+        ordered += ready
+        known |= {name for node in ready for name in node.output}
+        nodes = [node for node in nodes if node not in ready]
+    return ordered
 
 
 def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:

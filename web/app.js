@@ -17,7 +17,7 @@ for (const n of new Set([...RESOLUTIONS, config.resolution].sort((a, b) => a - b
   $("resolution").add(new Option(`${n}${note}`, n, n === config.resolution, n === config.resolution));
 }
 if (config.engine === "server") {
-  $("promise").textContent = "Nothing leaves this computer";
+  $("promise").textContent = "Stays on this computer";
   $("lead").textContent = "A small neural network looks at the light in your photo and suggests the colour that was lost. " +
     "It runs on this computer. Your photos stay on it.";
 }
@@ -53,11 +53,14 @@ function add(files) {
     part(".before").src = URL.createObjectURL(file);
     part(".before").alt = `${file.name}, before`;
     part(".after").alt = `${file.name}, in colour`;
+    part(".before").addEventListener("load", ({ target }) => {
+      part(".pair").style.setProperty("--ratio", target.naturalWidth / target.naturalHeight);
+    });
     part(".before").addEventListener("error", () => card.classList.add("blind")); // e.g. a TIFF that only the server reads
     part(".split").setAttribute("aria-label", `${file.name}: before and in colour; how much is before`);
     part(".split").setAttribute("aria-valuetext", "50% before");
     part(".split").addEventListener("input", ({ target }) => {
-      part(".frame").style.setProperty("--at", `${target.value}%`);
+      part(".pair").style.setProperty("--at", `${target.value}%`);
       target.setAttribute("aria-valuetext", `${target.value}% before`);
       part(".tag.left").style.opacity = target.value < 18 ? 0 : 1;
       part(".tag.right").style.opacity = target.value > 82 ? 0 : 1;

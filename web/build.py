@@ -27,13 +27,13 @@ def main() -> None:
 
     out = options.out
     for path in WEB.rglob("*"):
-        if path.is_file() and path.suffix in {".html", ".css", ".js", ".svg", ".txt"}:
+        if path.is_file() and path.suffix in {".html", ".css", ".js", ".svg", ".txt", ".jpg"}:
             copy(path, out / path.relative_to(WEB))
     runtime = options.node_modules / "onnxruntime-web"
     for name in RUNTIME:
         copy(runtime / "dist" / name, out / "vendor" / name)
     copy_samples(out)
-    about = export_steps(out / "model", options.weights)
+    about = {key: json.loads(value) for key, value in export_steps(out / "model", options.weights).items()}
     config = {"engine": "worker", "resolution": about["resolution"], "steps": STEPS, "about": about}
     (out / "config.json").write_text(json.dumps(config, indent=2))
     list_for_offline(out)
