@@ -196,7 +196,9 @@ def trace_network(generator: nn.Module) -> "onnx.ModelProto":
     multiple = _multiple(generator)
     height, width = (multiple * Dim(name, min=1, max=LARGEST // multiple) for name in ("rows", "columns"))
     example = {"padded": torch.rand(1, 1, 3 * multiple, 5 * multiple)}
-    return _trace(Padded(exportable(generator)), example, ["padded_ab"], {"padded": {2: height, 3: width}})
+    # Not optimized: that would fold the norms into weights which float16 does not hold exactly.  Runtimes fold them.
+    sizes = {"padded": {2: height, 3: width}}
+    return _trace(Padded(exportable(generator)), example, ["padded_ab"], sizes, optimize=False)
 
 
 def trace_slope() -> "onnx.ModelProto":
@@ -267,7 +269,7 @@ def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:
     return generator, {key: json.dumps(value) for key, value in about.items()}
 
 
-def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict) -> "onnx.ModelProto":
+def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict, optimize: bool = True) -> "onnx.ModelProto":
     """Trace a module for every size; the values of `inputs` do not matter, the names of its arguments do."""
     try:
         import onnx  # noqa: F401
@@ -279,7 +281,8 @@ def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], siz
             module.eval(), (), inputs, dynamic_shapes=sizes, prefer_deferred_runtime_asserts_over_guards=True
         )
         return torch.onnx.export(
-            program, input_names=list(inputs), output_names=outputs, opset_version=OPSET, verbose=False
+            program, input_names=list(inputs), output_names=outputs, opset_version=OPSET, verbose=False,
+            optimize=optimize,
         ).model_proto
 
 
@@ -304,9 +307,9 @@ def _halve(graph: "onnx.GraphProto") -> None:
     for i, tensor in enumerate(graph.initializer):
         values = numpy_helper.to_array(tensor)
         if values.dtype == "float32" and values.size >= 256:
-            stored = f"{tensor.name}.float16"
+            name, stored = tensor.name, f"{tensor.name}.float16"
             graph.initializer[i].CopyFrom(numpy_helper.from_array(values.astype("float16"), stored))
-            casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+            casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -20,7 +20,11 @@ SIZES = [(301, 401), (257, 255), (97, 390), (33, 29), (1, 7)]
 
 
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory):
+def steps(tmp_path_factory, root):
+    """Those of the page, if `make web` has put it together: an export takes minutes."""
+    page = root / "build/web/model"
+    if (page / "colours.onnx").exists():
+        return page
     folder = tmp_path_factory.mktemp("steps")
     export_steps(folder)
     return folder
