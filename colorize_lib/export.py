@@ -18,6 +18,7 @@ and the blurred L, scaled up in width; `rows` says how they are scaled up in hei
 
 import copy
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,6 +174,41 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
     return about
 
 
+def export_photo(path: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
+    """Write the whole way as one graph, for hosts that have the memory and want one call.
+
+    `photo` (H, W, 4) uint8, `size` (2,) int64, `saturation` () → `coloured` (H, W, 4) uint8.
+    `size` is that at which the network sees the photo: `colorizer.size_seen`.
+
+    Args, returns, raises: as `export_network`.
+    """
+    with tempfile.TemporaryDirectory(prefix="colorize.") as folder:
+        about = export_steps(folder, weights, half=half)
+        _write(join_steps(folder), Path(path), about, half=False)
+    return about
+
+
+def join_steps(folder: str | Path) -> "onnx.ModelProto":
+    """The three graphs of `export_steps` as one: see `export_photo`."""
+    import onnx
+
+    graph = _glue(
+        "uint8[H, W, 4] photo, int64[2] size, float saturation",
+        "uint8[H, W, 4] coloured",
+        """
+        one = Constant <value_int = 1> ()
+        photo_size = Shape(photo)
+        width = Gather(photo_size, one)
+        small_width = Gather(size, one)
+        """,
+    )
+    lightness, colours, paint = (onnx.load(Path(folder) / f"{name}.onnx") for name in STEPS)
+    _insert(graph, "lightness", lightness, {"width": "small_width"})
+    _insert(graph, "colours", colours)
+    _insert(graph, "paint", paint)
+    return graph
+
+
 # What surrounds a network whose input's sides must be multiples: SMALL, of the size `shape`, to `ab`.
 AROUND_NETWORK = """
     multiple = Constant <value_ints = [MULTIPLE]> ()
@@ -233,18 +269,26 @@ def _glue(inputs: str, outputs: str, nodes: str) -> "onnx.ModelProto":
     return onnx.parser.parse_model(f"{opsets} graph ({inputs}) => ({outputs}) {{ {nodes} }}")
 
 
-def _insert(model: "onnx.ModelProto", name: str, part: "onnx.ModelProto", wires: dict[str, str] | None = None) -> None:
+def _insert(
+    model: "onnx.ModelProto", name: str, part: "onnx.ModelProto", wires: dict[str, str] | None = None
+) -> None:
     """Put the nodes and weights of `part` into a graph; its inputs and outputs are joined by name, or as `wires` says."""
     from onnx import compose, helper
 
     ends = [*part.graph.input, *part.graph.output]
     outer = {end.name: (wires or {}).get(end.name, end.name) for end in ends}
     inner = compose.add_prefix(part, f"{name}/").graph
-    before = [helper.make_node("Identity", [outer[end.name]], [f"{name}/{end.name}"]) for end in part.graph.input]
-    after = [helper.make_node("Identity", [f"{name}/{end.name}"], [outer[end.name]]) for end in part.graph.output]
+    before = [
+        helper.make_node("Identity", [outer[end.name]], [f"{name}/{end.name}"]) for end in part.graph.input
+    ]
+    after = [
+        helper.make_node("Identity", [f"{name}/{end.name}"], [outer[end.name]]) for end in part.graph.output
+    ]
     graph = model.graph
     graph.initializer.extend(inner.initializer)
-    nodes = _in_order([*graph.node, *before, *inner.node, *after], {i.name for i in (*graph.input, *graph.initializer)})
+    nodes = _in_order(
+        [*graph.node, *before, *inner.node, *after], {i.name for i in (*graph.input, *graph.initializer)}
+    )
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -269,7 +313,9 @@ def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:
     return generator, {key: json.dumps(value) for key, value in about.items()}
 
 
-def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict, optimize: bool = True) -> "onnx.ModelProto":
+def _trace(
+    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict, optimize: bool = True
+) -> "onnx.ModelProto":
     """Trace a module for every size; the values of `inputs` do not matter, the names of its arguments do."""
     try:
         import onnx  # noqa: F401
@@ -281,7 +327,11 @@ def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], siz
             module.eval(), (), inputs, dynamic_shapes=sizes, prefer_deferred_runtime_asserts_over_guards=True
         )
         return torch.onnx.export(
-            program, input_names=list(inputs), output_names=outputs, opset_version=OPSET, verbose=False,
+            program,
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=OPSET,
+            verbose=False,
             optimize=optimize,
         ).model_proto
 
@@ -290,7 +340,13 @@ def _write(model: "onnx.ModelProto", path: Path, about: dict[str, str], half: bo
     import onnx
 
     onnx.helper.set_model_props(model, about)
-    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, *model.graph.input, *model.graph.output):
+    for part in (
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         del part.metadata_props[:]  # where in which file each was traced
     if half:
         _halve(model.graph)

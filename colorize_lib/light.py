@@ -37,7 +37,9 @@ class LightColorizer:
         self.lightness, self.colours, self.paint = (_runner(session) for session in sessions.values())
         self.resolution = json.loads(sessions["colours"].get_modelmeta().custom_metadata_map["resolution"])
 
-    def __call__(self, photo: np.ndarray, *, saturation: float = 1.0, resolution: int | None = None) -> np.ndarray:
+    def __call__(
+        self, photo: np.ndarray, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> np.ndarray:
         """Colour a photo, by its lightness alone.
 
         Args:
@@ -56,7 +58,9 @@ class LightColorizer:
         step = max(1, BAND // width)
         bands = [slice(top, top + step) for top in range(0, height, step)]
 
-        L = np.concatenate([self.lightness(photo=_rgba(photo[band]), width=np.array(size[1]))[0] for band in bands])
+        L = np.concatenate(
+            [self.lightness(photo=_rgba(photo[band]), width=np.array(size[1]))[0] for band in bands]
+        )
         planes, rows = self.colours(L=L, size=np.array(size), width=np.array(width))
         coloured = np.empty_like(photo)
         for band in bands:

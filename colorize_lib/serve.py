@@ -19,7 +19,9 @@ WEB = Path(__file__).resolve().parents[1] / "web"
 SAMPLES = Path(__file__).resolve().parents[1] / "data/samples"
 
 
-def make_app(colorizer: Colorizer, most_bytes: int = MOST_BYTES, hosts: tuple[str, ...] = ("127.0.0.1", "localhost")):
+def make_app(
+    colorizer: Colorizer, most_bytes: int = MOST_BYTES, hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+):
     """The page as an ASGI application.
 
     `POST api/colour?name=…&saturation=…&resolution=…` with a photo's bytes answers with the
@@ -60,7 +62,9 @@ def make_app(colorizer: Colorizer, most_bytes: int = MOST_BYTES, hosts: tuple[st
             photo += chunk
             if len(photo) > most_bytes:
                 megabytes = most_bytes >> 20
-                return refuse(f"{name} is larger than {megabytes} MB: scale it down, or call `colorize` with it", 413)
+                return refuse(
+                    f"{name} is larger than {megabytes} MB: scale it down, or call `colorize` with it", 413
+                )
         try:
             saturation = float(request.query_params.get("saturation", 1))
             resolution = int(request.query_params.get("resolution", colorizer.resolution))
@@ -122,7 +126,9 @@ def colour_bytes(
         return target.read_bytes(), f"{coloured.shape[1]}x{coloured.shape[0]}", kind
 
 
-def serve(colorizer: Colorizer, host: str = "127.0.0.1", port: int = 8765, open_browser: bool = False) -> None:
+def serve(
+    colorizer: Colorizer, host: str = "127.0.0.1", port: int = 8765, open_browser: bool = False
+) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:

@@ -12,7 +12,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from colorize_lib import Colorizer  # noqa: E402
 from colorize_lib.checkpoints import find_weights, read_header  # noqa: E402
 from colorize_lib.cli import main  # noqa: E402
-from colorize_lib.export import STEPS, export_steps  # noqa: E402
+from colorize_lib.colorizer import size_seen  # noqa: E402
+from colorize_lib.export import STEPS, export_steps, join_steps  # noqa: E402
 from colorize_lib.light import LightColorizer  # noqa: E402
 from colorize_lib.photos import open_photo  # noqa: E402
 
@@ -62,6 +63,17 @@ def test_saturation_and_resolution(light, colorizer, photo):
     options = {"saturation": 1.7, "resolution": 199}
     assert largest_difference(light(photo, **options), colorizer(photo, **options)) <= 1
     assert largest_difference(light(photo, saturation=0), colorizer(photo, saturation=0)) <= 1
+
+
+def test_one_graph_gives_the_librarys_picture(steps, colorizer, photo):
+    cut = photo[:201, :303]
+    session = onnxruntime.InferenceSession(join_steps(steps).SerializeToString())
+    feeds = {
+        "photo": np.pad(cut, ((0, 0), (0, 0), (0, 1)), constant_values=255),
+        "size": np.array(size_seen(201, 303, colorizer.resolution)),
+        "saturation": np.array(1, np.float32),
+    }
+    assert largest_difference(session.run(["coloured"], feeds)[0][..., :3], colorizer(cut)) <= 1
 
 
 def test_transparency_is_passed_on(light, photo):

@@ -16,10 +16,10 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from PIL import Image
+from test_browser import BROWSER
 
 from colorize_lib import Colorizer
 from colorize_lib.photos import open_photo
-from test_browser import BROWSER
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "build/web"
@@ -47,7 +47,9 @@ def files(tmp_path_factory, photo):
     exif[0x0112] = 6  # turned a quarter
     small.rotate(90, expand=True).save(folder / "turned.jpg", exif=exif, quality=95)
     with_alpha = small.copy()
-    with_alpha.putalpha(Image.fromarray(np.where(np.arange(401) < 200, 255, 0).astype(np.uint8)[None].repeat(301, 0)))
+    with_alpha.putalpha(
+        Image.fromarray(np.where(np.arange(401) < 200, 255, 0).astype(np.uint8)[None].repeat(301, 0))
+    )
     with_alpha.save(folder / "half there.png")
     small.convert("L").save(folder / "grey.jpg", quality=95)
     small.save(folder / "photo.webp", lossless=True)
@@ -151,7 +153,10 @@ def test_five_photos(visit, files, colorizer, tmp_path):
         page.get_by_role("button", name="Download all").click()
     arriving.value.save_as(tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
-        got = {name: np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")) for name in archive.namelist()}
+        got = {
+            name: np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
+            for name in archive.namelist()
+        }
     stems = {name.split(".")[0]: name for name in files if name != "broken.jpg"}
     assert {name.split(" in colour.")[0]: name.split(".")[-1] for name in got} == {
         stem: name.split(".")[-1] for stem, name in stems.items()
@@ -192,7 +197,11 @@ def test_accessible(visit, files):
             page.emulate_media(color_scheme=scheme)
             page.evaluate(AXE.read_text(encoding="utf-8"))
             found = page.evaluate("axe.run()")["violations"]
-            serious = [(rule["id"], [n["html"] for n in rule["nodes"]]) for rule in found if rule["impact"] in ("serious", "critical")]
+            serious = [
+                (rule["id"], [n["html"] for n in rule["nodes"]])
+                for rule in found
+                if rule["impact"] in ("serious", "critical")
+            ]
             assert not serious, (step, scheme)
 
 

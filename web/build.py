@@ -1,6 +1,6 @@
 """Put the page together: copies, the runtime from npm, the exported network.  Nothing is compiled.
 
-    python web/build.py NODE_MODULES OUT [--weights NAME]
+python web/build.py NODE_MODULES OUT [--weights NAME]
 """
 
 import argparse
