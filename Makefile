@@ -23,7 +23,7 @@ endif
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # What `make quick` leaves out: whatever trains, runs a notebook or starts a server.
-SLOW := bench browser cli examples faults lessons make runs site training
+SLOW := bench browser cli examples faults lessons make page runs site training
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -6,6 +6,7 @@ Needs Chromium or Chrome (Debian: apt install chromium), and for the page alone 
 import functools
 import http.server
 import io
+import shutil
 import socket
 import threading
 import time
@@ -16,21 +17,17 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from PIL import Image
-from test_browser import BROWSER
-
 from colorize_lib import Colorizer
 from colorize_lib.photos import open_photo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "build/web"
 AXE = ROOT / "build/npm/node_modules/axe-core/axe.min.js"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 PATIENCE = 300_000  # milliseconds; a test waits for what it waits for, not for a clock
 
-pytestmark = [
-    pytest.mark.speed,  # a browser, a network and a server beside other tests would wait for each other
-    pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)"),
-]
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)")
 
 
 @pytest.fixture(scope="module")

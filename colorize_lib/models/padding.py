@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -12,8 +12,7 @@ def run_padded(network: Callable[[Tensor], Tensor], x: Tensor, multiple: int) ->
     The edge pixels are repeated, so that there is no black border.
     """
     height, width = x.shape[-2:]
-    # No `if`, and sizes that are plainly multiples: so the network can be exported for every size.
-    for dim, size in ((-2, height), (-1, width)):
-        padded = (size + multiple - 1) // multiple * multiple
-        x = x.index_select(dim, torch.arange(padded, device=x.device).clamp(max=size - 1))
+    pad_h, pad_w = -height % multiple, -width % multiple
+    if pad_h or pad_w:
+        x = F.pad(x, (0, pad_w, 0, pad_h), mode="replicate")
     return network(x)[..., :height, :width]
