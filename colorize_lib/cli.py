@@ -473,12 +473,21 @@ def export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize export", description="Write a generator as ONNX graphs, which take photos of any size."
     )
-    parser.add_argument("--onnx", type=Path, metavar="FILE", help="the generator alone: L → ab, scaled as in colorize_lib.color")
-    parser.add_argument("--photo", type=Path, metavar="FILE", help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits")
+    parser.add_argument(
+        "--onnx",
+        type=Path,
+        metavar="FILE",
+        help="the generator alone: L → ab, scaled as in colorize_lib.color",
+    )
+    parser.add_argument(
+        "--photo",
+        type=Path,
+        metavar="FILE",
+        help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits",
+    )
     parser.add_argument("--steps", type=Path, metavar="DIR", help="the whole way in three graphs that take some rows at "
                         "a time, and so little memory: what the web page runs")  # fmt: skip
-    parser.add_argument("--half", action="store_true", help="weights stored as float16: half the size; the bundled ones "
-                        "lose nothing by it")  # fmt: skip
+    parser.add_argument("--half", action="store_true", help="weights stored as float16: half the size, at a small loss")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
     _add_weights(parser)
     return parser

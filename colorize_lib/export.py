@@ -95,7 +95,9 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
     Args:
         path: where to; an existing file is replaced.
         weights: what `find_weights` takes.
-        half: store the weights as float16; they are computed with in float32.
+        half: store the weights as float16, in half the space; they are computed with in float32. The
+            exporter has folded the norms into them, so this moves some 8-bit values: of ten photos, 0.7 %
+            by more than 1, the largest by 6.
 
     Returns:
         The file's metadata: resolution, chroma, sha256 (of the weights), config, made_by; values are JSON.
@@ -118,7 +120,7 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
     return about
 
 
-def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool = True) -> dict[str, str]:
+def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
     """Write the three graphs `STEPS` into a folder, as NAME.onnx: see the table above.
 
     `lightness` and `paint` are the same for all weights; they come with the library (`trace_paint`
@@ -232,9 +234,8 @@ def trace_network(generator: nn.Module) -> "onnx.ModelProto":
     multiple = _multiple(generator)
     height, width = (multiple * Dim(name, min=1, max=LARGEST // multiple) for name in ("rows", "columns"))
     example = {"padded": torch.rand(1, 1, 3 * multiple, 5 * multiple)}
-    # Not optimized: that would fold the norms into weights which float16 does not hold exactly.  Runtimes fold them.
     sizes = {"padded": {2: height, 3: width}}
-    return _trace(Padded(exportable(generator)), example, ["padded_ab"], sizes, optimize=False)
+    return _trace(Padded(exportable(generator)), example, ["padded_ab"], sizes)
 
 
 def trace_slope() -> "onnx.ModelProto":
@@ -314,7 +315,7 @@ def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:
 
 
 def _trace(
-    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict, optimize: bool = True
+    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict
 ) -> "onnx.ModelProto":
     """Trace a module for every size; the values of `inputs` do not matter, the names of its arguments do."""
     try:
@@ -332,7 +333,6 @@ def _trace(
             output_names=outputs,
             opset_version=OPSET,
             verbose=False,
-            optimize=optimize,
         ).model_proto
 
 

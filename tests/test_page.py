@@ -27,7 +27,9 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 PATIENCE = 300_000  # milliseconds; a test waits for what it waits for, not for a clock
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)")
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)"
+)
 
 
 @pytest.fixture(scope="module")
