@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from PIL import Image
+
 from colorize_lib import Colorizer
 from colorize_lib.photos import open_photo
 
