@@ -35,6 +35,7 @@ def make_app(
 
     Raises:
         ImportError: without Starlette.
+        FileNotFoundError: if the library was installed without the repository's folder web/.
     """
     try:
         from starlette.applications import Starlette
@@ -46,6 +47,9 @@ def make_app(
         from starlette.staticfiles import StaticFiles
     except ImportError as error:
         raise ImportError("colorize serve needs Starlette: pip install 'colorize_lib[serve]'") from error
+
+    if not WEB.is_dir():
+        raise FileNotFoundError(f"{WEB} is missing: colorize serve needs the repository's folder web/ beside the library")
 
     busy = asyncio.Lock()  # one photo at a time: each takes all cores, or the GPU
 
