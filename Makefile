@@ -5,6 +5,7 @@
 # make lessons   run every lesson and write the course as HTML to build/lessons/
 # make site      write the website to build/site/: the course as it was saved, the library, the weights
 # make bench     measure the library beside the tutorial's recipe; BENCH_OPTIONS=--quick: in five minutes
+# make web       put the page together in build/web (needs npm): colour in the browser, for any web server
 # make weights   train the bundled weights anew, from photos of your own: PHOTOS=FOLDER with train/ and val/; hours
 # make .venv     only install
 #
@@ -22,17 +23,18 @@ endif
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # What `make quick` leaves out: whatever trains, runs a notebook or starts a server.
-SLOW := bench browser cli examples faults lessons make runs site training
+SLOW := bench browser cli examples faults lessons make page runs site training
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test quick check lessons site bench weights .venv clean
+.PHONY: lab test quick check lessons site bench web weights .venv clean
 
 lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
 
 test: .venv
+	@if command -v npm > /dev/null; then $(MAKE) web; else echo "no npm: the tests of the page alone are skipped"; fi
 	$(PYTEST) $(NBVAL) tests lessons
 
 quick: .venv
@@ -57,6 +59,18 @@ site: .venv
 bench: .venv
 	$(BIN)/python benchmarks/bench.py $(BENCH_OPTIONS)
 
+web: build/web/sw.js
+
+# The export takes a minute, so it is done anew only when the page, the library's colour or the weights changed.
+build/web/sw.js: .venv/installed $(wildcard web/* colorize_lib/*.py colorize_lib/models/*.py colorize_lib/weights/*.safetensors) build/npm/node_modules
+	$(BIN)/python web/build.py build/npm/node_modules build/web
+	@echo "The page is in build/web: python3 -m http.server --directory build/web"
+
+build/npm/node_modules: web/package.json
+	mkdir -p build/npm && cp web/package.json build/npm/
+	cd build/npm && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
 weights: .venv
 	@test -n "$(PHOTOS)" || { echo "make weights PHOTOS=FOLDER: a folder with train/ and val/"; exit 2; }
 	$(BIN)/python colorize_lib/weights/make.py "$(PHOTOS)" $(WEIGHTS_OPTIONS)
@@ -67,7 +81,7 @@ weights: .venv
 	$(PYTHON) -m venv .venv
 	@echo "Installing into .venv: a few minutes, once."
 	$(INSTALL_TORCH) --constraint constraints.txt torch torchvision
-	$(INSTALL) --constraint constraints.txt --editable ".[lessons,test,check,site]"
+	$(INSTALL) --constraint constraints.txt --editable ".[lessons,test,check,site,onnx,serve]"
 	@touch $@
 
 clean:

@@ -26,9 +26,11 @@ Colour black-and-white photos.
   colorize PHOTO… -o DIR               colour photos, or whole folders of them
   colorize train FOLDER --out DIR      train a generator on your own photos
   colorize evaluate FOLDER             measure a generator on colour photos
+  colorize serve --open                a page in your browser, which colours photos on this computer
+  colorize export --onnx FILE          a generator for other programs and languages, as ONNX
   colorize doctor                      check this machine: what is missing, and what helps
 
-'colorize train --help' and 'colorize evaluate --help' say more.
+'colorize train --help', and so on, say more.
 """
 
 MAX_MEGAPIXELS = 178.956970  # what Pillow, too, takes as the limit
@@ -48,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         "train": (train_parser, train),
         "evaluate": (evaluate_parser, evaluate),
         "doctor": (doctor_parser, doctor),
+        "export": (export_parser, export),
+        "serve": (serve_parser, serve),
     }
     make_parser, run = commands.get(arguments[0] if arguments else "", (photo_parser, colorize))
     options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
@@ -463,6 +467,71 @@ def _generators(weights: list[str]) -> dict[str, "nn.Module"]:
             )
         generators[name] = load_generator(path)
     return generators
+
+
+def export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "colorize export", description="Write a generator as ONNX graphs, which take photos of any size."
+    )
+    parser.add_argument(
+        "--onnx",
+        type=Path,
+        metavar="FILE",
+        help="the generator alone: L → ab, scaled as in colorize_lib.color",
+    )
+    parser.add_argument(
+        "--photo",
+        type=Path,
+        metavar="FILE",
+        help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits",
+    )
+    parser.add_argument("--steps", type=Path, metavar="DIR", help="the whole way in three graphs that take some rows at "
+                        "a time, and so little memory: what the web page runs")  # fmt: skip
+    parser.add_argument("--half", action="store_true", help="weights stored as float16: half the size, at a small loss")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    _add_weights(parser)
+    return parser
+
+
+def export(options: argparse.Namespace) -> int:
+    from .export import STEPS, export_network, export_photo, export_steps
+
+    jobs = {options.onnx: export_network, options.photo: export_photo, options.steps: export_steps}
+    jobs.pop(None, None)
+    if not jobs:
+        raise ValueError("nothing to write: give --onnx FILE, --photo FILE or --steps DIR")
+    for path, job in jobs.items():
+        for file in [path / f"{name}.onnx" for name in STEPS] if job is export_steps else [path]:
+            if file.exists() and not options.overwrite:
+                raise FileExistsError(f"{file} exists already: choose another name, or --overwrite")
+    for path, job in jobs.items():
+        job(path, options.weights, half=options.half)
+        print(f"written: {path}")
+    return 0
+
+
+def serve_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "colorize serve",
+        description="A page in your browser, which colours photos on this computer. Nothing leaves it.",
+    )
+    parser.add_argument("--open", action="store_true", help="open the browser, too")
+    parser.add_argument("--port", type=int, default=8765, metavar="N", help="(default: 8765)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="the address to listen on: other than "
+                        "the default, other computers can send photos, too (default: 127.0.0.1)")  # fmt: skip
+    _add_weights(parser)
+    _add_device(parser)
+    return parser
+
+
+def serve(options: argparse.Namespace) -> int:
+    from .colorizer import Colorizer
+    from .devices import default_device
+    from .serve import serve
+
+    colorizer = Colorizer.from_pretrained(options.weights, device=default_device(options.device))
+    serve(colorizer, options.host, options.port, options.open)
+    return 0
 
 
 def _add_weights(parser: argparse.ArgumentParser, default: str | list[str] = "best", **options) -> None:
