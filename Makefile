@@ -49,6 +49,7 @@ lessons: .venv
 	rm -rf build/lessons
 	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons $(wildcard lessons/*.ipynb)
 	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons/solutions $(wildcard lessons/solutions/*.ipynb)
+	cp -r lessons/figures build/lessons/
 	perl -pi -e 's/(href="[^":]*)\.ipynb/$$1.html/g' build/lessons/*.html build/lessons/solutions/*.html
 	@echo "The course is in build/lessons"
 

@@ -4,7 +4,8 @@ import io
 
 from matplotlib.figure import Figure
 
-WIDE = 160_000  # bytes: a figure that is larger is saved with less quality
+MOST = 70_000  # bytes: a figure that is larger is saved with less quality, then with fewer dots
+TRIES = (1.0, 85), (1.0, 75), (1.0, 65), (0.75, 75), (0.75, 60)  # share of the dots, JPEG quality
 
 
 def sharp_figures(dots: int = 80, times: float = 2.0) -> None:
@@ -23,21 +24,19 @@ def sharp_figures(dots: int = 80, times: float = 2.0) -> None:
     if shell is None:
         return
 
-    def drawn(figure: Figure, **options) -> bytes:
+    def drawn(figure: Figure, dpi: float, quality: int) -> bytes:
         buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=dots * times, bbox_inches="tight", **options)
+        how = {"format": "jpeg", "dpi": dpi, "bbox_inches": "tight", "pil_kwargs": {"quality": quality}}
+        figure.savefig(buffer, **how)
         return buffer.getvalue()
 
-    def size_on_page(data: bytes) -> dict[str, int]:
-        width, height = Image.open(io.BytesIO(data)).size
-        return {"width": round(width / times), "height": round(height / times)}
-
     def jpeg(figure: Figure) -> tuple[bytes, dict[str, int]]:
-        for quality in (85, 75, 65):
-            data = drawn(figure, format="jpeg", pil_kwargs={"quality": quality})
-            if len(data) < WIDE:
+        for share, quality in TRIES:
+            data = drawn(figure, dots * times * share, quality)
+            if len(data) < MOST:
                 break
-        return data, size_on_page(data)
+        width, height = Image.open(io.BytesIO(data)).size
+        return data, {"width": round(width / times / share), "height": round(height / times / share)}
 
     formatters = shell.display_formatter.formatters
     for formatter in formatters.values():

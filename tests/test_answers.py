@@ -83,13 +83,19 @@ def test_nor_does_what_ignores_the_question(lesson, name, lazy):
 
 @each_turn
 def test_a_turn_has_its_cells(lesson, name):
-    """The stub, the check, and a text with two hints and the solution that is tested here."""
+    """The stub, the check, and a text with two hints and the solution that is tested here.
+
+    An exercise has a hint at least; its solution is in the notebook of solutions.
+    """
     cells = notebook(lesson)
     at = next(i for i, c in enumerate(cells) if "turn" in c["tags"] and name in defined(c["text"]))
     check, text = cells[at + 1], cells[at + 2]
     assert "check" in check["tags"]
     assert check["text"].strip() == f"{name} = notes.check({name})"
     folded = re.findall(r"<details>(.+?)</details>", text["text"], re.DOTALL)
+    if "exercise" in cells[at]["tags"]:
+        assert folded
+        return
     assert len(folded) >= 3 and "olution" in folded[-1]
     (shown,) = re.findall(r"```python\n(.+?)```", folded[-1], re.DOTALL)
     source = (LESSONS / f"solutions/answers/{lesson}.py").read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ def test_a_wrong_answer_gets_its_sentence_and_ours(lesson, capsys):
     assert "0 of 1" in repr(lesson.summary())
 
 
-@pytest.mark.parametrize("body", ["return ...", "return None", "x + ...", "raise NotImplementedError"])
+@pytest.mark.parametrize("body", ["return ...", "x + ...", "raise NotImplementedError"])
 def test_a_stub_is_no_mistake(lesson, capsys, body):
     space = {}
     exec(f"def double(x):\n    {body}", space)
@@ -103,6 +103,7 @@ def test_expect():
 @pytest.mark.parametrize(
     "theirs, sentence",
     [
+        (None, "nothing. Is the `return` missing"),
         ("six", "a str, and a tensor"),
         (torch.ones(3), r"shape \(3,\); \(2,\)"),
         (torch.tensor([1.0, float("nan")]), "nan or inf"),

@@ -22,13 +22,17 @@ The cells of a lesson carry tags.  tests/test_answers.py holds each lesson to th
 
 - `predict`: a markdown cell with `**Predict.**`, then `notes.predict(key)`; after it the experiment's cell,
   tagged `predicted`, whose metadata has `"jupyter": {"outputs_hidden": true}`, so that JupyterLab opens the saved
-  output when the cell is run, not before; then markdown that begins with `<details><summary>`: what came out.
+  output when the cell is run, not before (of a text it shows the first line: begin with a figure or a heading); then markdown that begins with `<details><summary>`: what came out.
 - `turn`: the stub, nothing else; then, tagged `check`, `NAME = notes.check(NAME)`; then a markdown cell with three
   `<details>`: two hints and the solution, in a Python block that is the solution of the file, word for word.
+  An exercise, tagged `turn` and `exercise`, has a hint at least, and its solution in the notebook of solutions.
 - `quiz` and `summary`: near the end.  Nothing of this needs a server, and the page reads well without a kernel.
 """
 
-from .checks import NotYet, expect, expect_same, judge
-from .notes import Choice, Notes, Number, load_answers
+from .checks import NotYet, expect, expect_same, expect_shape, expect_written, judge
+from .notes import MY_PHOTO, Choice, Notes, Number, load_answers, my_photo
 
-__all__ = ["Choice", "Notes", "NotYet", "Number", "expect", "expect_same", "judge", "load_answers"]
+__all__ = [
+    "MY_PHOTO", "Choice", "Notes", "NotYet", "Number", "expect", "expect_same", "expect_shape", "expect_written", "judge", "load_answers",
+    "my_photo",
+]  # fmt: skip

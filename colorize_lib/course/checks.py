@@ -2,7 +2,7 @@
 
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -44,16 +44,33 @@ def expect_same(theirs: Any, right: Tensor | float, sentence: str, within: float
         NotYet: with a sentence that says what differs.
     """
     right = torch.as_tensor(right)
-    if theirs is None or theirs is ...:
-        raise NotWritten("It returns nothing yet.")
-    if not isinstance(theirs, (Tensor, int, float)):
-        raise NotYet(f"It returns a {type(theirs).__name__}, and a tensor was expected.")
-    theirs = torch.as_tensor(theirs).detach()
-    shapes = tuple(theirs.shape), tuple(right.shape)
+    expect_shape(theirs, right.shape)
+    difference = (torch.as_tensor(theirs).detach().double() - right.double()).abs().max().item()
+    expect(difference <= within, f"{sentence} (The largest difference is {difference:.3g}.)")
+
+
+def expect_written(theirs: Any) -> None:
+    """Tell a stub, which returns `...`, from a mistake.  `expect_shape` and `expect_same` do so themselves."""
+    if theirs is ...:
+        raise NotWritten
+
+
+def expect_shape(theirs: Any, shape: Sequence[int]) -> None:
+    """Refuse what is no tensor (or number) of this shape, or holds nan or inf.
+
+    Raises:
+        NotYet: with a sentence that says what differs.
+    """
+    expect_written(theirs)
+    expect(theirs is not None, "It returns nothing. Is the `return` missing?")
+    expect(
+        isinstance(theirs, (Tensor, int, float)),
+        f"It returns a {type(theirs).__name__}, and a tensor was expected.",
+    )
+    theirs = torch.as_tensor(theirs)
+    shapes = tuple(theirs.shape), tuple(shape)
     expect(shapes[0] == shapes[1], "Its result has the shape {}; {} was expected.".format(*shapes))
     expect(theirs.isfinite().all(), "Its result holds nan or inf.")
-    difference = (theirs.double() - right.double()).abs().max().item()
-    expect(difference <= within, f"{sentence} (The largest difference is {difference:.3g}.)")
 
 
 def judge(check: Callable[[Any], None], theirs: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from .checks import judge
 
 ANSWERS = Path(__file__).resolve().parents[2] / "lessons" / "solutions" / "answers"
+MY_PHOTO = Path(__file__).resolve().parents[2] / "build" / "my_photo.png"  # the learner's own, from lesson 00
 _HERE = Path(__file__).parent
 
 
@@ -60,6 +61,11 @@ class Page:
 
     def __repr__(self) -> str:
         return self.text
+
+
+def my_photo(otherwise: Path) -> Path:
+    """The photo that the learner chose in lesson 00; another where there is none."""
+    return MY_PHOTO if MY_PHOTO.exists() else otherwise
 
 
 def load_answers(lesson: str) -> ModuleType:
@@ -129,7 +135,7 @@ class Notes:
         if wrong is None:
             print(f"✓ {name}: right! From here on the lesson uses yours.")
             return theirs
-        print(f"→ {name}: {wrong}\n  Until then the lesson uses ours. Two hints are below.")
+        print(f"→ {name}: {wrong}\n  Until then the lesson uses ours. Hints are below.")
         return ours
 
     def quiz(self) -> Page:

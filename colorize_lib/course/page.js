@@ -81,8 +81,8 @@
       const made = guesses.filter(guess => guess !== null).length;
       const right = predictions.filter((one, i) => guesses[i] === one.right).length;
       const marks = load(root.dataset.key);
-      status.textContent = `Your guesses: ${right} of ${made} right`
-        + (made < predictions.length ? ` (${predictions.length - made} not made)` : "") + ". "
+      status.textContent = (made ? `Your guesses: ${right} of ${made} right` : "Your guesses: none yet")
+        + (0 < made && made < predictions.length ? `, ${predictions.length - made} not made. ` : ". ")
         + (marks ? `Your quiz: ${marks.right} of ${marks.of}.` : "Your quiz: not marked yet.");
       list.innerHTML = predictions.map((one, i) => guesses[i] === null ? "" :
         `<li>${guesses[i] === one.right ? "✓" : "✗"} ${one.asks} You said: ${one.options[guesses[i]]}`
@@ -92,5 +92,8 @@
     show();
   }
 
-  ({ predict, quiz, summary })[root.dataset.kind]();
+  // JupyterLab leaves the keys to an element that says so itself.
+  root.querySelectorAll("button, input, summary").forEach(one => one.setAttribute("data-lm-suppress-shortcuts", "true"));
+  const start = ({ predict, quiz, summary })[root.dataset.kind];
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
 })();

@@ -1,6 +1,7 @@
 """Figures of the first lessons, so that their cells hold the idea and not the plotting."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..color import AB_SCALE, fit_to_gamut, lab_to_rgb
 from ..display import ACCENT, SOFT, show, to_image
+from ..photos import open_photo, resize_photo
 
 
 def show_lab(rgb: Tensor, lab: Tensor) -> None:
@@ -54,7 +56,7 @@ def show_chroma(values: Sequence[float]) -> None:
 
 
 def ab_plane(L: float, side: int = 220) -> tuple[Tensor, Tensor]:
-    """The plane at lightness L: a* to the right, b* upwards, both from -110 to 110.
+    """The plane at lightness L: a* to the right, b* upwards, both from -AB_SCALE to AB_SCALE.
 
     Returns:
         RGB (3, side, side), with a light grey outside the gamut, and the mask of the gamut.
@@ -83,7 +85,7 @@ def draw_ab_plane(L: float, ax: plt.Axes) -> None:
 
 def ab_plane_picture(L: float) -> np.ndarray:
     """The same as a picture, (H, W, 3) uint8, for a slider."""
-    figure = Figure(figsize=(3.6, 3.6), dpi=140)
+    figure = Figure(figsize=(3.6, 3.6), dpi=112)
     draw_ab_plane(L, figure.subplots())
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -99,11 +101,66 @@ def show_ab_planes(levels: Sequence[float]) -> None:
     plt.show()
 
 
-def show_lightness_error(pictures: dict[str, tuple[Tensor, Tensor]], white: float = 15) -> None:
-    """Pictures above, and below each by how much its L* is off; {title: (RGB (3, H, W), error (H, W))}."""
-    above, below = zip(*pictures.values(), strict=True)
-    titles = [*pictures, *(f"error of L*, up to {error.max():.1f}" for error in below)]
-    show([*above, *(error / white for error in below)], titles, columns=len(pictures), width=8)
+def thumbnail(photo: Path, side: int = 96) -> np.ndarray:
+    """The middle square of a photo, (side, side, 3) uint8."""
+    rgb = open_photo(photo, min_side=side)
+    height, width, _ = rgb.shape
+    cut = min(height, width)
+    top, left = (height - cut) // 2, (width - cut) // 2
+    return resize_photo(rgb[top : top + cut, left : left + cut], side, side)
+
+
+def show_crops(
+    photo: Tensor, boxes: Sequence[tuple[int, int, int, int]], crops: Sequence[Tensor], titles: Sequence[str]
+) -> None:
+    """A photo (3, H, W) with numbered boxes (top, left, height, width), and below it the crops."""
+    _, ax = plt.subplots(figsize=(5, 4))
+    ax.imshow(to_image(photo))
+    ax.axis("off")
+    for i, (top, left, height, width) in enumerate(boxes):
+        ax.add_patch(plt.Rectangle((left, top), width, height, fill=False, color=f"C{i}", linewidth=2))
+        spot = {"color": "white", "backgroundcolor": f"C{i}", "ha": "right", "va": "bottom", "fontsize": 9}
+        ax.text(left + width - 6, top + height - 6, str(i + 1), **spot)
+    plt.show()
+    show(crops, titles, width=11)
+
+
+def show_mean_colours(ab: Tensor, L: float = 65) -> None:
+    """Each photo's mean colour as a square, from blue to yellow; ab: (N, 2), in CIE units."""
+    ab = ab[ab[:, 1].argsort()]
+    columns = -(-len(ab) // 4)
+    ab = torch.cat([ab, ab[-1:].expand(columns * 4 - len(ab), 2)])
+    lab = torch.cat([torch.full((len(ab), 1), L), ab], dim=1).T.reshape(1, 3, columns, 4).transpose(2, 3)
+    rgb = lab_to_rgb(fit_to_gamut(lab))[0]
+    show([rgb.repeat_interleave(30, 1).repeat_interleave(30, 2)], width=11)
+
+
+def show_costs(share: float, first: str, second: str) -> None:
+    """What an answer between two colours costs, in absolute and in squared error.
+
+    Args:
+        share: how often the truth is the first colour; else it is the second.
+        first, second: names of colours that matplotlib knows.
+    """
+    t = np.linspace(0, 1, 201)  # 0: the second colour, 1: the first
+    ends = np.array([plt.matplotlib.colors.to_rgb(name) for name in (second, first)])
+    _, axes = plt.subplots(1, 2, figsize=(9, 2.8))
+    for ax, power, title in zip(axes, (1, 2), ("absolute error", "squared error"), strict=True):
+        cost = share * (1 - t) ** power + (1 - share) * t**power
+        best = cost.argmin()
+        ax.plot(t, cost, color=SOFT, zorder=0)
+        ax.scatter(t[::10], cost[::10], c=(1 - t[::10, None]) * ends[0] + t[::10, None] * ends[1], s=60)
+        ax.annotate("smallest", (t[best], cost[best]), (t[best], cost[best] + 0.25), ha="center",
+                    arrowprops={"arrowstyle": "->", "color": ACCENT})  # fmt: skip
+        ax.set(
+            title=title,
+            ylim=(0, 0.7),
+            xticks=[0, 1],
+            xticklabels=[second, first],
+            xlim=(-0.1, 1.1),
+            ylabel="mean cost",
+        )
+    plt.show()
 
 
 def show_ab_histogram(ab: Tensor) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..color import AB_SCALE, lab_to_rgb, rgb_to_lab
+from ..display import to_image, to_rgb
 from .notes import Page
 
 _PICK = """(() => {
@@ -43,7 +44,7 @@ _PICK = """(() => {
 
 
 def pick_pixel(
-    photo: np.ndarray, xyz: Callable[[Tensor], Tensor], lab: Callable[[Tensor], Tensor], across: int = 96
+    photo: np.ndarray, xyz: Callable[[Tensor], Tensor], lab: Callable[[Tensor], Tensor], across: int = 72
 ) -> Page:
     """A photo to click at: RGB, XYZ and Lab of the pixel.  Two sliders do the same from the keyboard.
 
@@ -77,7 +78,7 @@ def pick_pixel(
         for i, name in enumerate(("R, G, B", "X, Y, Z", "L*, a*, b*"))
     )
     ranges = "".join(
-        f'<label style="display:block">{name} <input type="range" min="0" max="{top - 1}" value="{start}" '
+        f'<label style="display:block">{name} <input type="range" data-lm-suppress-shortcuts="true" min="0" max="{top - 1}" value="{start}" '
         'style="width:200px;vertical-align:middle"></label>'
         for name, top, start in (("left – right", across, x), ("down – up", height, height - 1 - y))
     )
@@ -142,3 +143,41 @@ def mixed(fit_to_gamut: Callable[[Tensor], Tensor], L: float, a: float, b: float
         )
     told = "sRGB can show this colour: both ways are the same." if inside else "sRGB cannot show this colour."
     return f'<div style="line-height:1.6"><div style="display:flex;flex-wrap:wrap">{cells}</div><b>{told}</b></div>'
+
+
+def lazy_network(ab: Tensor, L: Tensor, rivals: dict[str, float]) -> Any:
+    """Two sliders for the one colour that a lazy network gives to everything: how it looks, and its error.
+
+    Needs a running kernel.
+
+    Args:
+        ab: of the photos that it is measured on, (B, 2, H, W), normalised.
+        L: of one photo, (1, 1, H, W), normalised, to be looked at.
+        rivals: {name: error} to beat.
+
+    Returns:
+        An ipywidgets box.
+    """
+    import ipywidgets as widgets
+
+    some = ab[:, :, ::4, ::4]
+    knobs = [
+        widgets.IntSlider(0, min=-60, max=60, description=name, continuous_update=False)
+        for name in ("a*", "b*")
+    ]
+    picture, answer = widgets.Image(format="png", width=320), widgets.HTML()
+
+    def show(_: object = None) -> None:
+        colour = torch.tensor([knob.value / AB_SCALE for knob in knobs])[None, :, None, None]
+        buffer = BytesIO()
+        rgb = to_rgb(L, colour.expand(1, 2, *L.shape[-2:]))[0]
+        Image.fromarray(to_image(rgb)).save(buffer, "PNG")
+        picture.value = buffer.getvalue()
+        error = (some - colour).abs().mean().item() * AB_SCALE
+        told = "".join(f"<br>{escape(name)}: {value:.2f}" for name, value in rivals.items())
+        answer.value = f"<b>your colour: {error:.2f}</b>{told}"
+
+    for knob in knobs:
+        knob.observe(show, "value")
+    show()
+    return widgets.VBox([*knobs, picture, answer])

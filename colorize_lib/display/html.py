@@ -10,6 +10,8 @@ import numpy as np
 from IPython.display import HTML
 from PIL import Image
 
+KEYS = 'data-lm-suppress-shortcuts="true"'  # JupyterLab leaves the arrow keys to an element that says so
+
 
 def slider(
     pictures: Sequence[np.ndarray], labels: Sequence[str], alt: str, start: int = 0, width: int = 360
@@ -40,7 +42,7 @@ def slider(
     )
     return HTML(
         f'<div id="{name}" style="font-family:sans-serif"><div class="frames">{frames}</div>'
-        f'<input type="range" min="0" max="{len(pictures) - 1}" value="{start}" aria-label="{escape(alt)}" '
+        f'<input type="range" {KEYS} min="0" max="{len(pictures) - 1}" value="{start}" aria-label="{escape(alt)}" '
         f'oninput="{move}" style="width:{width}px"><div class="labels">{texts}</div></div>'
     )
 
@@ -67,7 +69,7 @@ def before_after(before: np.ndarray, after: np.ndarray, alt: str, width: int = 4
         f'<img class="after" src="{data_url(after)}" alt="{escape(alt)}: after" '
         f'{image};position:absolute;top:0;left:0;clip-path:inset(0 0 0 50%)">'
         '<div class="edge" style="position:absolute;top:0;bottom:0;left:50%;border-left:2px solid white"></div>'
-        f'</div><input type="range" min="0" max="100" value="50" step="0.5" aria-label="{escape(alt)}" '
+        f'</div><input type="range" {KEYS} min="0" max="100" value="50" step="0.5" aria-label="{escape(alt)}" '
         f'oninput="{move}" style="width:{width}px;margin:6px 0 0"></div>'
     )
 

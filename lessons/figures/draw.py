@@ -26,7 +26,7 @@ def course_map(here: str) -> Drawing:
         on = here in lessons
         colours = {"fill": RED, "edge": RED, "ink": "white"} if on else {}
         drawing.box(x, y, width, 62, words, **colours)
-        number = " · ".join(lessons) + ("  you are here" if on else "")
+        number = f"{here} you are here" if on else " · ".join(lessons)
         drawing.words(
             x + (-10 if on else 2),
             y - 11,

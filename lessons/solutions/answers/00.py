@@ -1,0 +1,91 @@
+"""Lesson 00: what is asked, our answers, and typical mistakes."""
+
+import numpy as np
+
+from colorize_lib.course import Choice, Number, expect_same
+
+PREDICTIONS = {
+    "hidden": Choice(
+        "Is there any colour hidden in the grey file?", ["yes, the network finds it again", "no, none at all"], 1
+    ),
+    "share": Choice(
+        "On how many of the sample photos is the guess nearer to the truth than grey?",
+        ["on all of them", "on more than half, not on all", "on less than half"], 1,
+    ),
+    "louder": Choice(
+        "With a saturation of 4, is the mean colour four times as strong?", ["yes", "less", "more"], 1
+    ),
+    "finer": Choice(
+        "The network sees twice the resolution. Are its colours nearer to the truth?", ["yes, it sees more", "no"], 1
+    ),
+}  # fmt: skip
+
+QUIZ = [
+    Choice("What is the network given of a photo?", ["its lightness", "its colours, made pale", "its file name and date"],
+           0, "How light each point is, and nothing else."),
+    Choice("What does the network change?", ["lightness and colour", "the lightness", "the colour"], 2,
+           "The lightness of the photo stays, to the rounding of the file."),
+    Number("A guess is off by 6, grey by 8. What is its error as a share of grey's?", 0.75, 0.001, "6 / 8 = 0.75."),
+    Choice(
+        "A photo of a blue jacket gets a green one. Which is true?",
+        ["the network is broken", "it is wrong, and may look right", "the jacket was green"], 1,
+        "Cloth may have any colour. Nothing in the light tells which.",
+    ),
+    Choice("A colour photo goes in. Why does it come out in other colours?",
+           ["its own colours are thrown away first", "the file is compressed again", "the screen is at fault"], 0,
+           "Only its lightness is used."),
+    Choice("May a coloured photo prove what colour a flag had?", ["yes, if it looks real", "yes, with better weights", "no"],
+           2, "It is a picture, not a document. Every colour in it is a guess."),
+]  # fmt: skip
+
+
+def off_by(guess, true):
+    return np.abs(guess[..., 1:] - true[..., 1:]).mean()
+
+
+def check_off_by(theirs):
+    true = np.array([[[50.0, 10, 20], [70, -10, 0]]])
+    expect_same(float(theirs(true, true)), 0.0, "A perfect guess is off by 0.")
+    lighter = true + np.array([9.0, 0, 0])
+    expect_same(
+        float(theirs(lighter, true)), 0.0, "L* has no part in it: take the second and third number only."
+    )
+    guess = true + np.array([[[0.0, 4, -2], [0, -1, 1]]])
+    expect_same(
+        float(theirs(guess, true)),
+        2.0,
+        "The differences here are 4, −2, −1 and 1: without their signs, 2 on average.",
+    )
+
+
+def off_by__with_signs(guess, true):
+    return (guess[..., 1:] - true[..., 1:]).mean()
+
+
+def off_by__with_lightness(guess, true):
+    return np.abs(guess - true).mean()
+
+
+def off_by__the_sum(guess, true):
+    return np.abs(guess[..., 1:] - true[..., 1:]).sum()
+
+
+def share_below_one(shares):
+    return sum(share < 1 for share in shares) / len(shares)
+
+
+def check_share_below_one(theirs):
+    expect_same(float(theirs([0.5, 0.9, 1.2, 0.7])), 0.75, "Three of these four are below 1: 0.75.")
+    expect_same(float(theirs([2.0, 1.0])), 0.0, "1 is not below 1, so here it is 0.")
+
+
+def share_below_one__the_mean(shares):
+    return sum(shares) / len(shares)
+
+
+def share_below_one__the_count(shares):
+    return sum(share < 1 for share in shares)
+
+
+def share_below_one__one_included(shares):
+    return sum(share <= 1 for share in shares) / len(shares)

@@ -1,0 +1,25 @@
+"""The lessons' drawings are those that their code draws."""
+
+import runpy
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+FIGURES = Path(__file__).resolve().parents[1] / "lessons/figures"
+DRAWINGS = runpy.run_path(str(FIGURES / "draw.py"))["DRAWINGS"]
+
+
+def test_every_drawing_is_in_the_code():
+    assert {path.stem for path in FIGURES.glob("*.svg")} == set(DRAWINGS)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_is_as_drawn(name):
+    assert (FIGURES / f"{name}.svg").read_text(encoding="utf-8") == DRAWINGS[name]().svg()
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_has_words_for_those_who_cannot_see_it(name):
+    root = ElementTree.parse(FIGURES / f"{name}.svg").getroot()
+    assert len(root.find("{http://www.w3.org/2000/svg}title").text.split()) > 10
