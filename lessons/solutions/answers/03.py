@@ -82,21 +82,33 @@ def check_stamp(theirs):
     one = torch.ones(1, 1)
     pattern = torch.arange(16.0).view(4, 4)
     expect_same(theirs(one, pattern), pattern, "One pixel of 1 has to leave the pattern itself.")
-    expect_same(theirs(2 * one, pattern), 2 * pattern, "A pixel of 2 stamps twice as strongly: multiply by the pixel.")
+    expect_same(
+        theirs(2 * one, pattern), 2 * pattern, "A pixel of 2 stamps twice as strongly: multiply by the pixel."
+    )
     two = torch.tensor([[1.0, 2.0]])
-    expect_same(theirs(two, pattern), stamp(two, pattern), "Two stamps overlap by two columns: add with +=, two pixels on.")
+    expect_same(
+        theirs(two, pattern),
+        stamp(two, pattern),
+        "Two stamps overlap by two columns: add with +=, two pixels on.",
+    )
     picture = torch.tensor([[1.0, 2.0, 0.5], [3.0, 4.0, -1.0]])
     right = F.conv_transpose2d(picture[None, None], pattern[None, None], stride=2)[0, 0]
     expect_same(theirs(picture, pattern), right, "Rows are off: y goes down, x goes to the right.")
     right = F.conv_transpose2d(picture[None, None], pattern[None, None], stride=3)[0, 0]
-    expect_same(theirs(picture, pattern, 3), right, "With stride 3 the stamps are 3 pixels apart: use `stride`, not 2.")
+    expect_same(
+        theirs(picture, pattern, 3),
+        right,
+        "With stride 3 the stamps are 3 pixels apart: use `stride`, not 2.",
+    )
 
 
 def stamp__the_last_one_wins(picture, pattern, stride=2):
     out = torch.zeros_like(stamp(picture, pattern, stride))
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
-            out[stride * y : stride * y + len(pattern), stride * x : stride * x + len(pattern)] = picture[y, x] * pattern
+            out[stride * y : stride * y + len(pattern), stride * x : stride * x + len(pattern)] = (
+                picture[y, x] * pattern
+            )
     return out
 
 
@@ -152,10 +164,18 @@ def check_UnetBlock(theirs):
     block = theirs(4, 6).eval()
     from_below = block.up(block.down(x)).detach()
     given = block(x)
-    expect_same(given, torch.cat([x, from_below], dim=1), "It has to give [x, y]: first its input x, then what came up.")
+    expect_same(
+        given,
+        torch.cat([x, from_below], dim=1),
+        "It has to give [x, y]: first its input x, then what came up.",
+    )
     nested = theirs(4, 6, theirs(6, 8)).eval()
     from_below = nested.up(nested.below(nested.down(x))).detach()
-    expect_same(nested(x), torch.cat([x, from_below], dim=1), "`self.below` was left out, or it came in the wrong place.")
+    expect_same(
+        nested(x),
+        torch.cat([x, from_below], dim=1),
+        "`self.below` was left out, or it came in the wrong place.",
+    )
     top = theirs(4, 6, theirs(6, 8), outermost=True, in_channels=1, out_channels=2).eval()
     L = torch.randn(2, 1, 16, 16)
     colours = top.up(top.below(top.down(L))).detach()
@@ -208,13 +228,23 @@ def fields(levels):
 def check_fields(theirs):
     given = theirs(3)
     if isinstance(given, list):
-        expect(len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}.")
+        expect(
+            len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}."
+        )
         given = torch.tensor(given, dtype=torch.float32)
-    expect_same(given if given is None or given is ... else given * 0, torch.zeros(3), "It must hold numbers.")
+    expect_same(
+        given if given is None or given is ... else given * 0, torch.zeros(3), "It must hold numbers."
+    )
     expect_same(float(given[0]), 4.0, "The first layer's kernel sees 4 pixels: 1 + 3 · 1.")
-    expect_same(float(given[1]), 10.0, "The second adds 3 jumps of 2 pixels: 4 + 6 = 10. Is the jump doubled after use?")
+    expect_same(
+        float(given[1]),
+        10.0,
+        "The second adds 3 jumps of 2 pixels: 4 + 6 = 10. Is the jump doubled after use?",
+    )
     right = torch.tensor(fields(8), dtype=torch.float32)
-    expect_same(torch.tensor(theirs(8), dtype=torch.float32), right, "The first two are right; then the jump is off.")
+    expect_same(
+        torch.tensor(theirs(8), dtype=torch.float32), right, "The first two are right; then the jump is off."
+    )
 
 
 def fields__jump_doubled_too_early(levels):
@@ -256,12 +286,25 @@ def check_train_step(theirs):
         return torch.cat([p.detach().flatten() for p in network.parameters()]), losses
 
     (ours, right), (yours, given) = after(train_step, 1), after(theirs, 1)
-    expect_same(given[0], right[0], "The loss is the mean absolute difference of the network's output and `batch['ab']`.")
-    expect(not isinstance(given[0], torch.Tensor), "Return a plain number: loss.item(). A tensor keeps the whole graph alive.")
+    expect_same(
+        given[0],
+        right[0],
+        "The loss is the mean absolute difference of the network's output and `batch['ab']`.",
+    )
+    expect(
+        not isinstance(given[0], torch.Tensor),
+        "Return a plain number: loss.item(). A tensor keeps the whole graph alive.",
+    )
     before = torch.cat([p.detach().flatten() for p in start.parameters()])
-    expect(not torch.equal(yours, before), "The weights have not moved: backward(), and then optimizer.step().")
+    expect(
+        not torch.equal(yours, before), "The weights have not moved: backward(), and then optimizer.step()."
+    )
     expect_same(yours, ours, "The weights moved, but not along this gradient.")
-    expect_same(after(theirs, 3)[0], after(train_step, 3)[0], "From the second step on it is off: is zero_grad() missing?")
+    expect_same(
+        after(theirs, 3)[0],
+        after(train_step, 3)[0],
+        "From the second step on it is off: is zero_grad() missing?",
+    )
 
 
 def train_step__gradients_pile_up(network, optimizer, batch):
@@ -308,7 +351,11 @@ def check_cut_skip(theirs):
     output = torch.cat([x, y], dim=1)
     kept = output.clone()
     given = theirs(None, (x,), output)
-    expect_same(given, torch.cat([0 * x, y], dim=1), "The first channels, as many as x has, must be 0; the others stay.")
+    expect_same(
+        given,
+        torch.cat([0 * x, y], dim=1),
+        "The first channels, as many as x has, must be 0; the others stay.",
+    )
     expect(torch.equal(output, kept), "It changed what the block gave, in place: make a new tensor.")
 
 
@@ -342,7 +389,11 @@ def check_count_block(theirs):
         return float(sum(p.numel() for p in block.parameters()) - inside)
 
     given = theirs(64, 128, False)
-    expect_same(given, counted(64, 128, None), "With nothing below: two convolutions, and one norm with 2 numbers a channel.")
+    expect_same(
+        given,
+        counted(64, 128, None),
+        "With nothing below: two convolutions, and one norm with 2 numbers a channel.",
+    )
     sentence = "With a block below: one more norm, on the way down, and twice the channels into the way up."
     expect_same(theirs(8, 12, True), counted(8, 12, UnetBlock(12, 16)), sentence)
 
@@ -370,9 +421,19 @@ def check_any_size(theirs):
 
     L = torch.arange(1.0, 31.0).view(1, 1, 5, 6)
     coloured = theirs(network, L, 4)
-    expect_same(coloured, torch.cat([L, -L], dim=1), "What comes back must have the size that went in: cut right and below.")
-    expect(given and given[0].shape[-2:] == (8, 8), "The network must be given 8 × 8 here: the next multiples of 4.")
-    expect(given[0][0, 0, 0, 6] == 6 and given[0][0, 0, 7, 0] == 25, "Repeat the edge pixels on the right and below.")
+    expect_same(
+        coloured,
+        torch.cat([L, -L], dim=1),
+        "What comes back must have the size that went in: cut right and below.",
+    )
+    expect(
+        given and given[0].shape[-2:] == (8, 8),
+        "The network must be given 8 × 8 here: the next multiples of 4.",
+    )
+    expect(
+        given[0][0, 0, 0, 6] == 6 and given[0][0, 0, 7, 0] == 25,
+        "Repeat the edge pixels on the right and below.",
+    )
     given.clear()
     theirs(network, L[..., :4, :4], 4)
     expect(given[0].shape[-2:] == (4, 4), "A size that fits must stay as it is: no padding at all.")

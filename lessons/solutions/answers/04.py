@@ -111,17 +111,32 @@ def check_PatchDiscriminator(theirs):
     right = library.eval()(x)
     strides = [layer.stride[0] for layer in judge.model if isinstance(layer, nn.Conv2d)]
     wanted = [2, 2, 2, 1, 1]
-    expect(len(strides) == 5, f"It should have five convolutions; it has {len(strides)}: one for each turn of the loop.")
-    expect(strides == wanted, f"The strides are {strides}; they should be {wanted}: 1 in the loop's last turn.")
+    expect(
+        len(strides) == 5,
+        f"It should have five convolutions; it has {len(strides)}: one for each turn of the loop.",
+    )
+    expect(
+        strides == wanted, f"The strides are {strides}; they should be {wanted}: 1 in the loop's last turn."
+    )
     kinds = {type(layer) for layer in judge.model}
-    expect(nn.BatchNorm2d in kinds, "There is no batch norm: each turn adds a convolution, a norm and a LeakyReLU.")
+    expect(
+        nn.BatchNorm2d in kinds,
+        "There is no batch norm: each turn adds a convolution, a norm and a LeakyReLU.",
+    )
     expect_same(judge.eval()(x) * 0, right * 0, "It must give numbers.")
     shapes = [{name: tuple(t.shape) for name, t in net.state_dict().items()} for net in (judge, library)]
     extra = [name for name in shapes[0] if name not in shapes[1]]
-    expect(not extra, f"{', '.join(extra)} should not be there: the norm makes the convolution's bias useless (bias=False).")
+    expect(
+        not extra,
+        f"{', '.join(extra)} should not be there: the norm makes the convolution's bias useless (bias=False).",
+    )
     expect(shapes[0] == shapes[1], "The layers do not have the right sizes, or not the right order.")
     judge.load_state_dict(library.state_dict())
-    expect_same(judge.eval()(x), right, "With the same weights it should say the same: is it LeakyReLU(0.2) everywhere?")
+    expect_same(
+        judge.eval()(x),
+        right,
+        "With the same weights it should say the same: is it LeakyReLU(0.2) everywhere?",
+    )
     wide = {name: tuple(t.shape) for name, t in theirs(3, 2, 5).state_dict().items()}
     known = {name: tuple(t.shape) for name, t in models.PatchDiscriminator(3, 2, 5).state_dict().items()}
     expect(wide == known, "With more `downs` the channels stop at 8 × filters: min(2**level, 8).")
@@ -164,10 +179,14 @@ def check_half_grey(theirs):
     ab = torch.rand(2, 2, 4, 6) + 1
     kept = ab.clone()
     given = theirs(ab)
-    expect_same(given * 0 if given is not None and given is not ... else given, ab * 0, "It must hold numbers.")
+    expect_same(
+        given * 0 if given is not None and given is not ... else given, ab * 0, "It must hold numbers."
+    )
     expect(torch.equal(ab, kept), "It changed the photo that it was given: clone first.")
     right = half_grey(ab)
-    expect_same(given[..., 3:], right[..., 3:], "The right half of the columns has to be 0, in both channels.")
+    expect_same(
+        given[..., 3:], right[..., 3:], "The right half of the columns has to be 0, in both channels."
+    )
     expect_same(given[..., :3], right[..., :3], "The left half has to stay as it was.")
 
 
@@ -198,7 +217,9 @@ def check_wins(theirs):
     given = theirs(real, fake)
     expect_same(given, 4 / 6, "Of the 6 pairs here, real wins 4: every real one meets every fake one.")
     expect(not isinstance(given, torch.Tensor), "Return a plain number: .item().")
-    expect_same(theirs(fake, real), 2 / 6, "Here the first one wins 2 of 6 pairs: is the order of the two right?")
+    expect_same(
+        theirs(fake, real), 2 / 6, "Here the first one wins 2 of 6 pairs: is the order of the two right?"
+    )
     expect_same(theirs(real, real), 3 / 9, "A draw is no win: use >.")
 
 
@@ -232,10 +253,14 @@ def receptive_field(layers):
 def check_receptive_field(theirs):
     expect_same(theirs([(4, 1)]), 4, "One layer with kernel 4 sees 4.")
     expect_same(theirs([(3, 1), (3, 1)]), 5, "Two layers with kernel 3 and stride 1 see 5.")
-    expect_same(theirs([(4, 2), (4, 1)]), 10, "A layer of stride 1 after one of stride 2 sees 10: start at the end.")
+    expect_same(
+        theirs([(4, 2), (4, 1)]), 10, "A layer of stride 1 after one of stride 2 sees 10: start at the end."
+    )
     layers = [(4, 2), (4, 2), (4, 2), (4, 1), (4, 1)]
     expect_same(theirs(layers), 70, "The judge's five layers see 70.")
-    expect_same(theirs([(7, 2), (3, 3), (1, 1)]), receptive_field([(7, 2), (3, 3), (1, 1)]), "Other kernels go wrong.")
+    expect_same(
+        theirs([(7, 2), (3, 3), (1, 1)]), receptive_field([(7, 2), (3, 3), (1, 1)]), "Other kernels go wrong."
+    )
 
 
 def receptive_field__from_the_front(layers):
@@ -285,21 +310,41 @@ def check_GANLoss(theirs):
     loss, zero = theirs(), torch.zeros(2, 3)
     real, fake = torch.tensor([3.0, 1.0]), torch.tensor([-2.0, 0.5])
     log2 = math.log(2)
-    expect_same(loss.discriminator(zero, zero), log2, "A judge that always says 0 pays log 2: take the mean of both halves.")
+    expect_same(
+        loss.discriminator(zero, zero),
+        log2,
+        "A judge that always says 0 pays log 2: take the mean of both halves.",
+    )
     expect_same(loss.generator(zero), log2, "If the judge says 0, the generator pays log 2.")
     right = (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
-    expect_same(loss.discriminator(real, fake), right, "Real patches should be called real_label, fake ones fake_label.")
+    expect_same(
+        loss.discriminator(real, fake),
+        right,
+        "Real patches should be called real_label, fake ones fake_label.",
+    )
     right = F.softplus(-fake).mean()
     expect_same(loss.generator(fake), right, "The generator wants its patches to be called real: label 1.")
     smooth = theirs("vanilla", 0.9, 0.1)
     right = (F.softplus(real) - 0.9 * real).mean() / 2 + (F.softplus(fake) - 0.1 * fake).mean() / 2
-    expect_same(smooth.discriminator(real, fake), right, "Use self.real_label and self.fake_label, not 1 and 0.")
-    expect_same(smooth.generator(fake), F.softplus(-fake).mean(), "The generator aims at 1, also with smoothed labels.")
+    expect_same(
+        smooth.discriminator(real, fake), right, "Use self.real_label and self.fake_label, not 1 and 0."
+    )
+    expect_same(
+        smooth.generator(fake),
+        F.softplus(-fake).mean(),
+        "The generator aims at 1, also with smoothed labels.",
+    )
     least = theirs("lsgan")
     right = ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
-    expect_same(least.discriminator(real, fake), right, "Least squares is off: use self.to_label, which knows the mode.")
+    expect_same(
+        least.discriminator(real, fake),
+        right,
+        "Least squares is off: use self.to_label, which knows the mode.",
+    )
     hinge = theirs("hinge").discriminator(real, fake)
-    expect_same(hinge, (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2, "Leave the hinge lines as they were.")
+    expect_same(
+        hinge, (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2, "Leave the hinge lines as they were."
+    )
 
 
 class GANLoss__a_constant(GANLoss):
@@ -339,7 +384,9 @@ def check_sides(theirs):
     expect_same(given if not isinstance(given, dict) else 0, 0, "Return {downs: side}, a dictionary.")
     expect(sorted(given) == [1, 2, 3, 4, 5], "It has to say something for downs = 1 to 5.")
     expect(given[3] == 70, "downs = 3 is the judge of the lesson: 70.")
-    expect(given == sides(5), "3 is right, others are not: downs layers of stride 2, and always two of stride 1.")
+    expect(
+        given == sides(5), "3 is right, others are not: downs layers of stride 2, and always two of stride 1."
+    )
 
 
 def sides__doubled(most):
@@ -356,7 +403,11 @@ def resting_logit(label):
 
 def check_resting_logit(theirs):
     expect_same(theirs(0.5), 0.0, "With a label of 0.5 the best answer is to know nothing: logit 0.")
-    expect_same(theirs(0.9), math.log(9), "With 0.9 it is log(0.9 / 0.1) = log 9: where is the slope, p − label, zero?")
+    expect_same(
+        theirs(0.9),
+        math.log(9),
+        "With 0.9 it is log(0.9 / 0.1) = log 9: where is the slope, p − label, zero?",
+    )
     expect_same(theirs(0.8), math.log(4), "0.5 and 0.9 are right, 0.8 is not: log(label / (1 − label)).")
 
 
