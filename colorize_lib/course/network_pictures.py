@@ -54,7 +54,7 @@ def draw_unet_with_photo(unet: nn.Module, photo: Mapping[str, Tensor]) -> None:
         unet: the outermost block.
         photo: {"L", "ab"} of one photo.
     """
-    _, ax = plt.subplots(figsize=(12, 5.6))
+    _, ax = plt.subplots(figsize=(10.5, 5.2))
     draw_unet(unet, 256, ax)
     _place(ax, (photo["L"][0] + 1) / 2, -11.6, -1.1, 2.0, 1.5)
     _place(ax, to_rgb(torch.full_like(photo["L"], 0.3), photo["ab"])[0], 9.6, -1.1, 2.0, 1.5)
@@ -64,10 +64,12 @@ def draw_unet_with_photo(unet: nn.Module, photo: Mapping[str, Tensor]) -> None:
         ax.annotate(
             "", (end, 0), (start, 0), arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.6}
         )
-    for x, colour, words, side in (
-        (-6.3, BLUE, "down: what is it?", "right"), (6.3, RED, "up: where exactly?", "left"), (0, GREEN, "skips", "center")
-    ):  # fmt: skip
-        ax.text(x, -6.2 if x else 0.22, words, color=colour, ha=side, fontsize=12)
+    for x, y, colour, words, side in (
+        (-8.8, -4.5, BLUE, "down:\nwhat is it?", "right"),
+        (8.8, -4.5, RED, "up:\nwhere exactly?", "left"),
+        (0, -0.72, GREEN, "skips", "center"),
+    ):
+        ax.text(x, y, words, color=colour, ha=side, va="center", fontsize=12)
     ax.set(xlim=(-12, 12), ylim=(-8.6, 0.6))
     plt.show()
 
@@ -75,7 +77,7 @@ def draw_unet_with_photo(unet: nn.Module, photo: Mapping[str, Tensor]) -> None:
 def draw_nested(stages: Sequence[nn.Module]) -> None:
     """Blocks with one more wrap each, boxes of one size in all."""
     widths = [2.4 + 2 * wraps for wraps in range(len(stages))]
-    _, axes = plt.subplots(1, len(stages), figsize=(12.5, 3.4), width_ratios=widths)
+    _, axes = plt.subplots(1, len(stages), figsize=(10.5, 3.0), width_ratios=widths)
     for wraps, (stage, ax) in enumerate(zip(stages, axes, strict=True)):
         side = 2 ** (wraps + 1)
         draw_unet(stage, side, ax, f"takes {side}²" if wraps else f"bottom: takes {side}²")
@@ -86,7 +88,7 @@ def draw_nested(stages: Sequence[nn.Module]) -> None:
 def draw_stamps(picture: Tensor, pattern: Tensor, stamp: Callable) -> None:
     """A transposed convolution of a 2 × 2 picture, stamp by stamp, and their sum; `stamp` is the learner's or ours."""
     colours = [[BLUE, YELLOW], [GREEN, RED]]
-    _, axes = plt.subplots(1, 6, figsize=(12.5, 2.5), width_ratios=[2, 6, 6, 6, 6, 6])
+    _, axes = plt.subplots(1, 6, figsize=(11, 2.3), width_ratios=[2, 6, 6, 6, 6, 6])
     _numbers(axes[0], picture, colours, "the picture")
     for i, ax in enumerate(axes[1:5]):
         y, x = divmod(i, 2)
@@ -127,7 +129,7 @@ def show_per_level(counts: Sequence[int], ylabel: str) -> None:
 
 def show_fields(photo: Tensor, boxes: Sequence[tuple[int, int, int, int]], first: int = 1) -> None:
     """A photo (3, H, W) with nested boxes (left, top, width, height), numbered from `first`."""
-    _, ax = plt.subplots(figsize=(4.6, 4.6))
+    _, ax = plt.subplots(figsize=(4, 4))
     ax.imshow(to_image(photo))
     for number, (x, y, w, h) in enumerate(boxes, start=first):
         for colour, thick in (("black", 3.4), ("white", 1.6)):
@@ -157,7 +159,7 @@ def show_losses(
     plt.show()
 
 
-def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: float = 12) -> None:
+def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: float = 7.2) -> None:
     """Photos in columns: grey above, predicted in the middle, true below."""
     pictures, titles = [], []
     for name, colours in (("grey", 0 * true), ("predicted", ab), ("true", true)):
@@ -166,21 +168,18 @@ def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: flo
     show(pictures, titles, columns=columns, width=width)
 
 
-def show_features(maps: Mapping[str, Tensor], count: int = 3, width: float = 12.5) -> None:
+def show_features(maps: Mapping[str, Tensor], count: int = 2, smooth: int = 1, width: float = 9.5) -> None:
     """Some channels of each level: those that differ most from place to place.
 
     Args:
         maps: {title: (1, C, h, w)}.
+        smooth: the side of the squares that are averaged first.
     """
     _, axes = plt.subplots(count, len(maps), figsize=(width, width / len(maps) * count + 0.3))
     for column, (title, values) in zip(axes.T, maps.items(), strict=True):
-        channels = (
-            values[0, values[0].std(dim=(1, 2)).topk(count).indices]
-            if values.shape[-1] > 1
-            else values[0, :count]
-        )
-        for ax, channel in zip(column, channels, strict=True):
-            ax.imshow(channel.detach().cpu(), cmap="gray", interpolation="nearest")
+        values = F.avg_pool2d(values, smooth)[0].detach().cpu()
+        for ax, channel in zip(column, values[values.std(dim=(1, 2)).topk(count).indices], strict=True):
+            ax.imshow(channel, cmap="gray", interpolation="nearest")
             ax.axis("off")
         column[0].set_title(title, fontsize=10)
     plt.show()
@@ -188,11 +187,12 @@ def show_features(maps: Mapping[str, Tensor], count: int = 3, width: float = 12.
 
 def show_bars(groups: Mapping[str, Mapping[str, float]], baselines: Mapping[str, float], ylabel: str) -> None:
     """Bars side by side, a panel for each group, with a dashed line for its baseline."""
-    _, axes = plt.subplots(1, len(groups), figsize=(11, 2.8))
+    _, axes = plt.subplots(1, len(groups), figsize=(9, 2.5))
     for ax, (title, bars) in zip(axes, groups.items(), strict=True):
         ax.bar(list(bars), list(bars.values()), color=[SOFT if name == "none" else BLUE for name in bars])
         ax.axhline(baselines[title], color=ACCENT, linestyle="--")
         ax.text(-0.4, baselines[title], "grey", color=ACCENT, va="bottom")
+        ax.set_ylim(0, 1.18 * max(baselines[title], *bars.values()))
         ax.set(title=title, xlabel="skip that is cut", ylabel=ylabel)
     plt.show()
 
@@ -212,7 +212,7 @@ def show_median(ab: Tensor, lightness: float) -> tuple[Tensor, Tensor]:
     """
     median, mean = ab.median(dim=1).values, ab.mean(dim=1)
     cost = [(ab - point[:, None]).abs().mean() for point in (ab.new_zeros(2), median)]
-    _, (plane, swatches) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=[1.15, 1])
+    _, (plane, swatches) = plt.subplots(1, 2, figsize=(9, 3.9), width_ratios=[1.15, 1])
     lab = torch.cat([torch.full_like(ab[:1], lightness), ab])[None, :, None]
     plane.scatter(*ab, c=lab_to_rgb(fit_to_gamut(lab))[0, :, 0].T.numpy(), s=9, linewidths=0)
     plane.plot(
@@ -259,7 +259,9 @@ def show_verdicts(
     """
     limit = limit or maps.abs().quantile(0.95).item()
     rows = -(-len(photos) // columns)
-    _, axes = plt.subplots(2 * rows, columns, figsize=(12, 12 / columns * rows * 2.05), squeeze=False)
+    side = 7.3 / columns
+    size = (8.2, rows * (2 * side + 0.35))
+    _, axes = plt.subplots(2 * rows, columns, figsize=size, squeeze=False)
     figure = axes[0, 0].figure
     image = None
     for i in range(rows * columns):
@@ -271,7 +273,7 @@ def show_verdicts(
         picture = to_image(photos[i])
         size = picture.shape[0]
         above.imshow(picture)
-        above.set_title(titles[i])
+        above.set_title(titles[i], fontsize=10)
         below.imshow(picture.mean(axis=2), cmap="gray", vmin=-60, vmax=320)
         smooth = F.interpolate(maps[i : i + 1].cpu(), size=size, mode="bilinear")[0, 0]
         image = below.imshow(smooth, cmap="PiYG", vmin=-limit, vmax=limit, alpha=0.62)
@@ -280,9 +282,9 @@ def show_verdicts(
     plt.show()
 
 
-def photo_and_map(photo: Tensor, logits: Tensor, limit: float) -> np.ndarray:
-    """A photo (3, H, W) and, beside it, in grey under the judge's map (1, h, w): (H, 2 W, 3) uint8."""
-    picture = to_image(photo)
+def photo_and_map(photo: Tensor, logits: Tensor, limit: float, side: int = 160) -> np.ndarray:
+    """A photo (3, H, W) and, beside it, in grey under the judge's map (1, h, w): (side, 2 side, 3) uint8."""
+    picture = to_image(F.interpolate(photo[None], size=(side, side), mode="area")[0])
     smooth = F.interpolate(logits[None].cpu(), size=picture.shape[0], mode="bilinear")[0, 0].numpy()
     tint = plt.get_cmap("PiYG")((smooth / limit + 1) / 2)[..., :3] * 255
     pale = picture.mean(axis=2, keepdims=True) * 0.67 + 42
@@ -293,7 +295,7 @@ def show_patches(photo: Tensor, strength: Tensor, corner: tuple[int, int], field
     """Three of the judge's patches on a photo, one cut out, and how strongly each pixel of it counts."""
     top, left = corner
     picture = to_image(photo)
-    _, (whole, patch, weight) = plt.subplots(1, 3, figsize=(11, 3.8))
+    _, (whole, patch, weight) = plt.subplots(1, 3, figsize=(9, 3.2))
     whole.imshow(picture)
     for rows, columns, colour in ((0, 0, "white"), (0, 1, "#f4d35e"), (-8, -8, "#7fd0ff")):
         x, y = left + step * columns, top + step * rows
@@ -314,7 +316,7 @@ def show_patches(photo: Tensor, strength: Tensor, corner: tuple[int, int], field
 def show_generator_losses(curves: Mapping[str, Callable[[Tensor], Tensor]]) -> None:
     """Losses of the generator over the judge's logit, and their slopes."""
     logits = torch.linspace(-6, 6, 241)
-    _, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), sharex=True)
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.3), sharex=True)
     for name, loss in curves.items():
         points = logits.clone().requires_grad_()
         values = torch.stack([loss(point) for point in points])
@@ -324,7 +326,7 @@ def show_generator_losses(curves: Mapping[str, Callable[[Tensor], Tensor]]) -> N
         right.plot(logits, slope, label=name, linewidth=2, **style)
     for ax in (left, right):
         ax.axvspan(-6, -2, color="#f6e3e0", zorder=0)
-        ax.text(-5.9, 0.02, "caught", transform=ax.get_xaxis_transform(), color=ACCENT, va="bottom")
+        ax.text(-5.9, 0.98, "caught", transform=ax.get_xaxis_transform(), color=ACCENT, va="top")
         ax.set(xlabel="the judge's logit for a painted patch")
         ax.axhline(0, color=SOFT, linewidth=0.8)
     left.set(title="the generator's loss", ylim=(-6.5, 8))
@@ -335,7 +337,7 @@ def show_generator_losses(curves: Mapping[str, Callable[[Tensor], Tensor]]) -> N
 
 def show_histograms(panels: Mapping[str, Mapping[str, Tensor]], marks: Mapping[str, Sequence[float]]) -> None:
     """Histograms of logits, a panel for each judge; `marks`: dotted lines."""
-    _, axes = plt.subplots(1, len(panels), figsize=(11, 2.8))
+    _, axes = plt.subplots(1, len(panels), figsize=(9, 2.5))
     for ax, (title, kinds) in zip(axes, panels.items(), strict=True):
         everything = torch.cat([values.flatten() for values in kinds.values()])
         ends = everything.min().item(), everything.max().item()
@@ -350,7 +352,7 @@ def show_histograms(panels: Mapping[str, Mapping[str, Tensor]], marks: Mapping[s
 
 def show_clouds(panels: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Two clouds of dots in each panel, (N, 2) each: real photos and grey ones, with their means."""
-    _, axes = plt.subplots(1, len(panels), figsize=(12, 3.7))
+    _, axes = plt.subplots(1, len(panels), figsize=(10, 3.4))
     for ax, (title, clouds) in zip(axes, panels.items(), strict=True):
         for (name, dots), colour in zip(clouds.items(), (GREEN, "#6b7280"), strict=True):
             ax.scatter(*dots.T, s=7, color=colour, alpha=0.35, linewidths=0, label=name)

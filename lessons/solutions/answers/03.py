@@ -17,7 +17,10 @@ PREDICTIONS = {
         "Where are most of the parameters?", ["at the top, where the picture is large", "at the bottom", "spread evenly"], 1
     ),
     "whole": Choice("From which level on does a unit see (nearly) all of 256 pixels?", ["level 5", "level 6", "level 7"], 2),
-    "untrained": Choice("What does the untrained network paint?", ["grey", "one tint by chance", "all colours at once"], 1),
+    "untrained": Choice(
+        "What does the untrained network paint?",
+        ["exactly grey", "colours by chance", "blue skies, green grass"], 1,
+    ),
     "overfit": Choice("How far will the error fall on four photos?", ["to a half", "to a quarter or less", "not at all"], 1),
     "unseen": Choice("Four photos by heart. On new photos, does it beat grey?", ["yes", "no"], 1),
     "kind": Choice(
@@ -33,7 +36,7 @@ QUIZ = [
     ),
     Choice(
         "Why do blocks nest?",
-        ["because of the batch norm", "what comes out has the size of what went in", "because each has its own loss"], 1,
+        ["what comes out has the size of what went in", "because of the batch norm", "because each has its own loss"], 0,
         "Down halves, up doubles: whatever lies between, the size fits again.",
     ),
     Number(
@@ -42,13 +45,13 @@ QUIZ = [
     ),
     Choice(
         "What does a skip connection carry across?",
-        ["the loss", "the block's own input, untouched", "the input, averaged"], 1,
+        ["the loss", "the input, averaged", "the block's own input, untouched"], 2,
         "`torch.cat([x, y], dim=1)`: the first half of what a block gives is `x` itself.",
     ),
     Choice(
         "Your new network cannot learn four photos by heart. What do you do?",
-        ["train it for longer, on more photos", "look for a bug: scaling, gradients, pairs that do not match",
-         "add dropout"], 1,
+        ["look for a bug: scaling, gradients, pairs that do not match", "train it for longer, on more photos",
+         "add dropout"], 0,
         "A healthy network can. Until it does, a long training only hides the bug.",
     ),
     Number(
