@@ -4,7 +4,7 @@ import io
 
 from matplotlib.figure import Figure
 
-WIDE = 160_000  # bytes: a figure that is larger is saved with less quality
+WIDE = 50_000  # bytes: a figure that is larger is saved with less quality
 
 
 def sharp_figures(dots: int = 80, times: float = 2.0) -> None:

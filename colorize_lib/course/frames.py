@@ -156,5 +156,5 @@ def _knob(name: str, count: int, value: int) -> str:
 
 def _data_url(picture: np.ndarray) -> str:
     buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=75)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=70)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

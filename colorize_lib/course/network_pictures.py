@@ -159,7 +159,7 @@ def show_losses(
     plt.show()
 
 
-def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: float = 7.2) -> None:
+def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: float = 6.2) -> None:
     """Photos in columns: grey above, predicted in the middle, true below."""
     pictures, titles = [], []
     for name, colours in (("grey", 0 * true), ("predicted", ab), ("true", true)):
@@ -282,7 +282,7 @@ def show_verdicts(
     plt.show()
 
 
-def photo_and_map(photo: Tensor, logits: Tensor, limit: float, side: int = 160) -> np.ndarray:
+def photo_and_map(photo: Tensor, logits: Tensor, limit: float, side: int = 144) -> np.ndarray:
     """A photo (3, H, W) and, beside it, in grey under the judge's map (1, h, w): (side, 2 side, 3) uint8."""
     picture = to_image(F.interpolate(photo[None], size=(side, side), mode="area")[0])
     smooth = F.interpolate(logits[None].cpu(), size=picture.shape[0], mode="bilinear")[0, 0].numpy()
