@@ -54,7 +54,7 @@ def draw_unet_with_photo(unet: nn.Module, photo: Mapping[str, Tensor]) -> None:
         unet: the outermost block.
         photo: {"L", "ab"} of one photo.
     """
-    _, ax = plt.subplots(figsize=(10.5, 5.2))
+    _, ax = plt.subplots(figsize=(9.6, 4.8))
     draw_unet(unet, 256, ax)
     _place(ax, (photo["L"][0] + 1) / 2, -11.6, -1.1, 2.0, 1.5)
     _place(ax, to_rgb(torch.full_like(photo["L"], 0.3), photo["ab"])[0], 9.6, -1.1, 2.0, 1.5)
@@ -168,7 +168,7 @@ def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: flo
     show(pictures, titles, columns=columns, width=width)
 
 
-def show_features(maps: Mapping[str, Tensor], count: int = 2, smooth: int = 1, width: float = 9.5) -> None:
+def show_features(maps: Mapping[str, Tensor], count: int = 2, smooth: int = 1, width: float = 8.5) -> None:
     """Some channels of each level: those that differ most from place to place.
 
     Args:
