@@ -34,7 +34,9 @@ def sharp_figures(dots: int = 80, times: float = 2.0) -> None:
 
     def jpeg(figure: Figure) -> tuple[bytes, dict[str, int]]:
         for quality in (85, 75, 65):
-            data = drawn(figure, format="jpeg", pil_kwargs={"quality": quality})
+            data = drawn(
+                figure, format="jpeg", pil_kwargs={"quality": quality, "optimize": True, "progressive": True}
+            )
             if len(data) < WIDE:
                 break
         return data, size_on_page(data)

@@ -17,7 +17,11 @@ def grey_pictures(count: int) -> list[np.ndarray]:
 
 def test_one_picture_for_every_combination():
     html = frames.knobs(grey_pictures(6), {"across": 3, "on": 2}, "a test", start=(1, 1))._repr_html_()
-    shown = [style for style in re.findall(r"display:(\w+)", html.split("<script>")[0]) if style in ("none", "block")]
+    shown = [
+        style
+        for style in re.findall(r"display:(\w+)", html.split("<script>")[0])
+        if style in ("none", "block")
+    ]
     assert shown[:6] == ["none", "none", "none", "block", "none", "none"]
     assert html.count('type="range"') == 1
     assert html.count('type="checkbox"') == 1
@@ -35,7 +39,9 @@ def test_pictures_have_to_fit_the_settings():
 
 
 def test_a_field_is_given_in_percent_of_the_photo():
-    html = frames.pick_field(np.zeros((200, 200, 3), np.uint8), {"small": 10, "large": 50}, start=1)._repr_html_()
+    html = frames.pick_field(
+        np.zeros((200, 200, 3), np.uint8), {"small": 10, "large": 50}, start=1
+    )._repr_html_()
     sides = re.search(r'data-sides="([^"]+)"', html)[1].replace("&quot;", '"')
     assert json.loads(sides) == [["small", 5.0], ["large", 25.0]]
     assert "width:25.0%" in html

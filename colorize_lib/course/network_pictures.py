@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from ..color import fit_to_gamut, lab_to_rgb
 from ..data import sample_photos
 from ..display import ACCENT, INK, SOFT, draw_unet, show, to_image, to_rgb
+from ..display.style import BLUE, GREEN
 
-BLUE, GREEN, RED, YELLOW = "#2c6fbb", "#2e8b57", ACCENT, "#e0a030"
+RED, YELLOW = ACCENT, "#e0a030"
 OUTDOORS = ("buildings", "landscape", "streets")
 
 
