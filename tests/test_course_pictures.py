@@ -1,0 +1,66 @@
+"""Knobs that need no kernel, and the figures of lessons 03 and 04."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from colorize_lib.course import frames
+from colorize_lib.course import network_pictures as pictures
+
+
+def grey_pictures(count: int) -> list[np.ndarray]:
+    return [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(count)]
+
+
+def test_one_picture_for_every_combination():
+    html = frames.knobs(grey_pictures(6), {"across": 3, "on": 2}, "a test", start=(1, 1))._repr_html_()
+    shown = [
+        style
+        for style in re.findall(r"display:(\w+)", html.split("<script>")[0])
+        if style in ("none", "block")
+    ]
+    assert shown[:6] == ["none", "none", "none", "block", "none", "none"]
+    assert html.count('type="range"') == 1
+    assert html.count('type="checkbox"') == 1
+
+
+def test_knobs_are_readable_without_a_kernel():
+    page = frames.knobs(grey_pictures(2), {"on": 2}, "A test", says=["off it is", "on it is"])
+    assert repr(page) == "A test (with knobs: on) off it is"
+    assert 'alt="A test"' in page._repr_html_()
+
+
+def test_pictures_have_to_fit_the_settings():
+    with pytest.raises(ValueError, match="5 pictures for 6 combinations"):
+        frames.knobs(grey_pictures(5), {"across": 3, "on": 2}, "a test")
+
+
+def test_a_field_is_given_in_percent_of_the_photo():
+    html = frames.pick_field(
+        np.zeros((200, 200, 3), np.uint8), {"small": 10, "large": 50}, start=1
+    )._repr_html_()
+    sides = re.search(r'data-sides="([^"]+)"', html)[1].replace("&quot;", '"')
+    assert json.loads(sides) == [["small", 5.0], ["large", 25.0]]
+    assert "width:25.0%" in html
+
+
+def test_photos_of_a_kind_keep_their_side(train_photos, valid_photos):
+    train, valid = (pictures.photos_of(pictures.OUTDOORS, split) for split in ("train", "val"))
+    assert len(train) >= 25 and set(train) <= set(train_photos)
+    assert len(valid) >= 6 and set(valid) <= set(valid_photos)
+
+
+def test_small_colours_under_a_large_lightness():
+    rgb = pictures.enlarged(torch.zeros(1, 2, 4, 4), torch.zeros(1, 1, 16, 16))
+    assert rgb.shape == (1, 3, 16, 16)
+    assert rgb.std() < 1e-3  # grey stays grey
+
+
+def test_a_photo_beside_its_map():
+    both = pictures.photo_and_map(torch.rand(3, 32, 32), torch.full((1, 4, 4), 5.0), limit=5, side=16)
+    assert both.shape == (16, 32, 3) and both.dtype == np.uint8
+    red, green, _ = both[:, 16:].reshape(-1, 3).mean(axis=0)
+    assert green > red  # real is green
