@@ -23,7 +23,7 @@ def draw_step(
     title: str, boxes: Mapping[str, Box], forward: Sequence, backward: Sequence, colour: str
 ) -> None:
     """A flow chart: boxes {key: (x, y, text, colour)}; arrows as pairs of keys, or (key, key, bend)."""
-    _, ax = plt.subplots(figsize=(10, 2.7))
+    _, ax = plt.subplots(figsize=(9, 2.5))
     patches = {
         key: ax.text(
             x, y, words, ha="center", va="center", color="white" if fill else INK, linespacing=1.3,
@@ -136,7 +136,7 @@ def draw_plane(
 
 def show_planes(games: Mapping[str, dict], photos: Tensor | None = None) -> None:
     """Some games side by side: {title: arguments of `draw_plane`}."""
-    figure, axes = plt.subplots(1, len(games), figsize=(2.6 * len(games), 3.05), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(games), figsize=(2.4 * len(games), 2.85), sharey=True, squeeze=False)
     for ax, (title, game) in zip(axes[0], games.items(), strict=True):
         draw_plane(ax, title, **({"photos": photos} | game))
     axes[0, 0].set_ylabel("b*: blue to yellow")
@@ -151,7 +151,7 @@ def show_best_judge(x: Tensor, worlds: Mapping[str, tuple[Tensor, Tensor, Tensor
         worlds: {title: (real, fake, the best judge, the learned judge)}.
     """
     figure, axes = plt.subplots(
-        2, len(worlds), figsize=(4.6 * len(worlds), 4), sharex=True, sharey="row", squeeze=False
+        2, len(worlds), figsize=(4.0 * len(worlds), 3.6), sharex=True, sharey="row", squeeze=False
     )
     for (above, below), (title, (real, fake, best, learned)) in zip(axes.T, worlds.items(), strict=True):
         above.fill_between(x, real, color=BLUE, alpha=0.55, label="photos, p")
@@ -186,7 +186,7 @@ def show_curves(history: Sequence[dict], alone: Sequence[dict]) -> None:
     def column(rows: Sequence[dict], name: str) -> list[float]:
         return smooth([row[name] for row in rows])
 
-    _, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3))
+    _, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 2.8))
     left.plot(column(history, "l1"), color=BLUE, label="with a judge")
     left.plot(column(alone, "l1"), color=SOFT, linestyle="--", label="L1 alone")
     left.set(title="L1", xlabel="step")
@@ -203,7 +203,7 @@ def show_curves(history: Sequence[dict], alone: Sequence[dict]) -> None:
     plt.show()
 
 
-def show_grid(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str] = (), width: float = 9.0) -> None:
+def show_grid(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str] = (), width: float = 8.0) -> None:
     """Rows of pictures, each (3, H, W) in [0, 1], with the rows' names at their left and titles above."""
     columns = max(len(row) for row in rows.values())
     cell = (width - 1.3) / columns
@@ -237,7 +237,7 @@ def filmstrip(L: Tensor, frames: Mapping[str, Mapping[int, Tensor]], true: Tenso
 def show_logits(judges: Mapping[str, Mapping[str, Tensor]]) -> None:
     """For each judge, the logits of groups of photos as strips of dots: {title: {group: logits}}."""
     figure, axes = plt.subplots(
-        1, len(judges), figsize=(5 * len(judges), 2.6), sharex=True, sharey=True, squeeze=False
+        1, len(judges), figsize=(4.3 * len(judges), 2.5), sharex=True, sharey=True, squeeze=False
     )
     for ax, (title, groups) in zip(axes[0], judges.items(), strict=True):
         for i, (_name, logits) in enumerate(groups.items()):
@@ -254,7 +254,7 @@ def show_logits(judges: Mapping[str, Mapping[str, Tensor]]) -> None:
 def show_maps(pictures: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """Photos, and below each the judge's patch map: {title: (rgb (3, H, W), logits (h, w))}."""
     limit = max(logits.abs().max().item() for _, logits in pictures.values())
-    figure, axes = plt.subplots(2, len(pictures), figsize=(2.2 * len(pictures) + 0.6, 4.6), squeeze=False)
+    figure, axes = plt.subplots(2, len(pictures), figsize=(1.9 * len(pictures) + 0.6, 4.0), squeeze=False)
     for (above, below), (title, (rgb, logits)) in zip(axes.T, pictures.items(), strict=True):
         above.imshow(to_image(rgb), interpolation="lanczos")
         above.set_title(title, fontsize=12)
