@@ -49,7 +49,9 @@ def make_app(
         raise ImportError("colorize serve needs Starlette: pip install 'colorize_lib[serve]'") from error
 
     if not WEB.is_dir():
-        raise FileNotFoundError(f"{WEB} is missing: colorize serve needs the repository's folder web/ beside the library")
+        raise FileNotFoundError(
+            f"{WEB} is missing: colorize serve needs the repository's folder web/ beside the library"
+        )
 
     busy = asyncio.Lock()  # one photo at a time: each takes all cores, or the GPU
 

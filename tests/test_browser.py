@@ -72,7 +72,9 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
     for cell in notebook["cells"]:
         cell |= {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
         # The copy for the next lessons goes to the test's own folder.
-        cell["source"] = "".join(cell["source"]).replace("keep=MY_PHOTO", 'keep=__import__("pathlib").Path("mine.png")')
+        cell["source"] = "".join(cell["source"]).replace(
+            "keep=MY_PHOTO", 'keep=__import__("pathlib").Path("mine.png")'
+        )
     cell = {"cell_type": "code", "execution_count": None, "id": "blind", "metadata": {}, "outputs": []}
     notebook["cells"].append(cell | {"source": BLIND_TEST})
     (tmp_path / "widgets.ipynb").write_text(json.dumps(notebook))
