@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from ..color import fit_to_gamut, lab_to_rgb
+from ..color import AB_SCALE, fit_to_gamut, lab_to_rgb
 from ..data import Batch, LabLoader
 from ..display import ACCENT, INK, SOFT, to_image, to_rgb
 
@@ -103,7 +103,7 @@ def draw_plane(
         path: (N, 2), where a generator went: a line from the white ring.
         end: (2,), the colour to show as a swatch.
         points: (N, 2), colours of a generator with noise: black dots; those beyond the edge lie on it.
-        judge: from a*, b* over 110 to a logit; drawn is where it says "half" (solid) and "four fifths" (dotted).
+        judge: from a*, b* over `AB_SCALE` to a logit; drawn is where it says "half" (solid) and "four fifths" (dotted).
     """
     ax.imshow(to_image(plane()), extent=(-EDGE, EDGE, -EDGE, EDGE), interpolation="bilinear")
     if photos is not None:
@@ -112,7 +112,7 @@ def draw_plane(
         values = torch.linspace(-EDGE, EDGE, 90)
         b, a = torch.meshgrid(values, values, indexing="ij")
         with torch.no_grad():
-            says = torch.sigmoid(judge(torch.stack([a, b], dim=-1).flatten(0, 1) / 110)).view(a.shape)
+            says = torch.sigmoid(judge(torch.stack([a, b], dim=-1).flatten(0, 1) / AB_SCALE)).view(a.shape)
         ax.contour(values, values, says, [0.5, 0.8], colors=[INK, INK], linestyles=["-", ":"], linewidths=1.4)
     if path is not None:
         ax.plot(*path.T, color="black", linewidth=1.1, zorder=3)
