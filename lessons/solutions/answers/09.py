@@ -202,12 +202,13 @@ def check_stretch(theirs):
     faded = torch.linspace(0.4, 0.7, 1001).reshape(7, 143)
     whole = theirs(faded)
     right = ((faded - 0.403) / 0.294).clamp(0, 1)
+    if isinstance(whole, Tensor):
+        expect(-0.001 <= whole.min() and whole.max() <= 1.001, "It leaves [0, 1]: clamp it.")
     expect_same(whole, right, "Its hundredth darkest value becomes 0, its hundredth lightest 1.", 2e-3)
     dusty = faded.clone()
     dusty[0, 0], dusty[0, 1] = 0.0, 1.0
     stretched = theirs(dusty)
     expect((stretched - right).abs().flatten()[2:].max() < 0.01, "Two specks of dust must not decide: use quantiles.")
-    expect(0 <= stretched.min() and stretched.max() <= 1, "It leaves [0, 1]: clamp it.")
 
 
 def stretch__ends(grey, share=0.01):
