@@ -58,8 +58,7 @@ def save_checkpoint(
     if not hasattr(model, "config"):
         raise TypeError(f"{type(model).__name__} has no `config` to build it from again")
     state = {
-        name: narrowed(value.detach(), dtype).cpu().contiguous()
-        for name, value in model.state_dict().items()
+        name: narrowed(value.detach(), dtype).cpu().contiguous() for name, value in model.state_dict().items()
     }
     about = {"config": model.config, "resolution": resolution, "chroma": chroma}
     about |= {"sha256": checksum(state), "made_by": made_by or {}}
