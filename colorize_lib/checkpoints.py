@@ -45,7 +45,8 @@ def save_checkpoint(
     Args:
         path: file to write; an existing file is replaced.
         model: a generator or a discriminator of this library (it has a `config`).
-        dtype: type for the floating-point weights, e.g. torch.float16; None keeps theirs.
+        dtype: type for the floating-point weights, e.g. torch.float16; None keeps theirs, and
+            so does a tensor with a value that the type cannot hold.
         resolution: resolution at which the generator should see photos, in pixels a side;
             None if it is not known.
         chroma: factor for a generator's colours that `Colorizer.from_pretrained` applies.
@@ -57,8 +58,7 @@ def save_checkpoint(
     if not hasattr(model, "config"):
         raise TypeError(f"{type(model).__name__} has no `config` to build it from again")
     state = {
-        name: (value.to(dtype) if dtype and value.is_floating_point() else value).detach().cpu().contiguous()
-        for name, value in model.state_dict().items()
+        name: narrowed(value.detach(), dtype).cpu().contiguous() for name, value in model.state_dict().items()
     }
     about = {"config": model.config, "resolution": resolution, "chroma": chroma}
     about |= {"sha256": checksum(state), "made_by": made_by or {}}
@@ -67,6 +67,15 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, metadata=header))
     return path
+
+
+def narrowed(value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A tensor as `dtype`, unless it overflows: the running variance of a batch norm may exceed float16's 65,504,
+    and an infinite one silences its channel."""
+    if dtype is None or not value.is_floating_point():
+        return value
+    narrow = value.to(dtype)
+    return narrow if torch.equal(narrow.isfinite(), value.isfinite()) else value
 
 
 def read_header(path: str | Path) -> dict:
@@ -157,6 +166,9 @@ def _load(path: Path, header: dict, state: dict[str, Tensor], model: nn.Module |
     except RuntimeError as error:
         detail = textwrap.shorten(str(error), 300)
         raise CheckpointError(f"{path} does not fit {_describe(config)}: {detail}") from error
+    for value in model.buffers():  # older float16 files have infinite variances, which cannot be trained on
+        if value.is_floating_point():
+            value.clamp_(max=torch.finfo(value.dtype).max)
     return model
 
 

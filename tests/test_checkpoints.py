@@ -63,6 +63,15 @@ def test_an_older_discriminator_keeps_its_backbone(tmp_path, former):
     refuse(path, "not for feature_discriminator", FeatureDiscriminator(width=8))
 
 
+def test_a_variance_beyond_float16_stays_finite(tmp_path):
+    network = build_generator("unet", downs=5, filters=4)
+    norm = next(module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    norm.running_var[0] = 100_000.0
+    path = save_checkpoint(tmp_path / "half.safetensors", network, dtype=torch.float16)
+    variances = [v for k, v in load_checkpoint(path).state_dict().items() if k.endswith("running_var")]
+    assert max(v.max().item() for v in variances) == 100_000.0
+
+
 def test_float16_weights_come_back_as_float32(tmp_path, generator):
     path = save_checkpoint(tmp_path / "half.safetensors", generator, dtype=torch.float16)
     again = load_checkpoint(path)
