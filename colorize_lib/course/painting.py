@@ -1,6 +1,6 @@
 """Figures of lessons 06 and 07: what generators paint, side by side, over time, and counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..color import AB_SCALE, to_rgb
-from ..display import INK, SOFT, show, to_image
+from ..display import INK, SOFT, to_image
 
 BLUE, ORANGE, PURPLE = "#2c6fbb", "#e08a00", "#7d5ba6"  # to be told apart by everybody
 LINES = (BLUE, ORANGE, PURPLE, INK)
@@ -22,8 +22,17 @@ def show_columns(L: Tensor, columns: Mapping[str, Tensor], width: float = 8.0) -
         columns: ab by title, each (B, 2, H, W), normalised.
         width: in inches.
     """
-    painted = [to_rgb(L, ab) for ab in columns.values()]
-    show([rgb[i] for i in range(len(L)) for rgb in painted], list(columns), columns=len(columns), width=width)
+    cell = width / len(columns)
+    figure, axes = plt.subplots(
+        len(L), len(columns), figsize=(width, cell * len(L) + 0.3), squeeze=False, layout="none"
+    )
+    figure.subplots_adjust(0, 0, 1, 1 - 0.3 / figure.get_figheight(), wspace=0.03, hspace=0.03)
+    for drawn, (name, ab) in zip(axes.T, columns.items(), strict=True):
+        drawn[0].set_title(name)
+        for ax, photo in zip(drawn, to_rgb(L, ab), strict=True):
+            ax.imshow(to_image(photo))
+            ax.axis("off")
+    plt.show()
 
 
 def show_film(L: Tensor, films: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> None:
@@ -128,4 +137,50 @@ def show_maps(
                 ax.spines[:].set_visible(False)
         above[0].set_ylabel(name)
     figure.colorbar(drawn, ax=axes[:, -1].tolist(), label=label, shrink=0.6)  # pyright: ignore[reportArgumentType]
+    plt.show()
+
+
+def show_rates(tops: Mapping[str, float], schedule: Callable[[float], float]) -> None:
+    """The learning rate of each group over a training: its top rate times the schedule."""
+    progress = torch.linspace(0, 1, 101).tolist()
+    _, ax = plt.subplots(figsize=(7, 2.2))
+    for (name, top), colour in zip(tops.items(), LINES, strict=False):
+        ax.plot(progress, [top * schedule(p) for p in progress], color=colour, label=name)
+    ax.set(xlabel="share of the training", ylabel="learning rate")
+    ax.legend(frameon=False)
+    plt.show()
+
+
+def draw_errors(histories: Mapping[str, Sequence[Mapping[str, float]]], grey: float) -> None:
+    """The ab error on unseen photos over the epochs, and grey's as a dashed line."""
+    _, ax = plt.subplots(figsize=(7, 2.8))
+    for (name, history), colour in zip(histories.items(), LINES, strict=False):
+        points = [(row["epoch"], row["valid_ab_error"]) for row in history if "valid_ab_error" in row]
+        ax.plot(*zip((0, grey), *points, strict=True), "-o", markersize=4, color=colour, label=name)
+    ax.axhline(grey, color=SOFT, linestyle="--", label="grey")
+    ax.set(xlabel="epoch", ylabel="ab error, unseen photos")
+    ax.legend(frameon=False, ncols=3)
+    plt.show()
+
+
+def show_answers(swatches: Tensor, shares: Sequence[float]) -> None:
+    """The best answers of two losses, (2, N, 2) a* and b*, for N shares of red."""
+    plane = swatches.permute(2, 0, 1)[None] / AB_SCALE
+    _, ax = plt.subplots(figsize=(9, 2.2))
+    ax.imshow(to_image(to_rgb(torch.zeros(1, 1, *plane.shape[-2:]), plane)[0]), aspect="auto")
+    ax.set(yticks=[0, 1], yticklabels=["L1", "L2"], xticks=range(len(shares)), xlabel="share of red pixels")
+    ax.set_xticklabels([f"{share:.0%}" for share in shares])
+    ax.set_xticks([i + 0.5 for i in range(len(shares) - 1)], minor=True)
+    ax.tick_params(length=0, which="both")
+    ax.grid(which="minor", color="white", linewidth=3)
+    plt.show()
+
+
+def show_strength(true: Sequence[float], predicted: Sequence[float]) -> None:
+    """The mean predicted chroma in groups of pixels, over their true chroma."""
+    _, ax = plt.subplots(figsize=(5.5, 3.2))
+    ax.plot([0, 85], [0, 85], color=SOFT, linestyle="--")
+    ax.text(62, 68, "perfect", color=INK, ha="right")
+    ax.plot(true, predicted, "-o", color=BLUE)
+    ax.set(xlabel="true chroma", ylabel="mean predicted chroma")
     plt.show()

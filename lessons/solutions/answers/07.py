@@ -13,8 +13,8 @@ PREDICTIONS = {
         right=0,
     ),
     "wash": Choice(
-        "Trained on batch statistics, shown with the old running means: what do the photos look like?",
-        ["as the judge saw them", "tinted", "grey"],
+        "The same weights, in train mode and in eval mode with the old running means: the same colours?",
+        ["yes: the weights decide", "no: other colours"],
         right=1,
     ),
     "with": Choice(
@@ -208,7 +208,7 @@ QUIZ = [
         "What do you see in eval mode?",
         [
             "The same as in training.",
-            "A tint over every photo, which nobody has learned.",
+            "Colours that neither the training nor the judge has seen.",
             "Grey photos.",
         ],
         right=1,
