@@ -44,7 +44,7 @@ def show_film(L: Tensor, films: Mapping[str, Sequence[Tensor]], titles: Sequence
         titles: a title for each moment.
     """
     figure, axes = plt.subplots(
-        len(films), len(titles), figsize=(1.5 * len(titles), 1.55 * len(films) + 0.3), squeeze=False
+        len(films), len(titles), figsize=(1.3 * len(titles), 1.35 * len(films) + 0.3), squeeze=False
     )
     for row, (name, frames) in zip(axes, films.items(), strict=True):
         for ax, ab, title in zip(row, frames, titles, strict=True):
@@ -124,7 +124,7 @@ def show_maps(
         cmap: matplotlib's name of a colour map.
     """
     figure, axes = plt.subplots(
-        2 * len(rows), len(L), figsize=(1.9 * len(L) + 1.2, 3.7 * len(rows) + 0.3), squeeze=False
+        2 * len(rows), len(L), figsize=(1.4 * len(L) + 1.2, 2.75 * len(rows) + 0.3), squeeze=False
     )
     drawn = None
     for i, (name, (ab, values)) in enumerate(rows.items()):
