@@ -151,104 +151,120 @@ def train_parser() -> argparse.ArgumentParser:
         "sample pictures, and the state from which --resume resumes it.",
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
-    parser.add_argument(
+    _add_start(parser)
+    _add_budget(parser.add_argument_group("budget: whichever ends first (default: 20 epochs)"))
+    _add_data(parser.add_argument_group("data"))
+    _add_recipe(parser.add_argument_group("recipe (the defaults depend on the generator and the stage)"))
+    _add_run(parser.add_argument_group("run"))
+    return parser
+
+
+def _add_start(group: argparse.ArgumentParser) -> None:
+    """What is trained, on what, and where the run is kept."""
+    group.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    group.add_argument(
         "--stage", metavar="NAME",
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
-    parser.add_argument("--resume", action="store_true", help="resume the run in DIR")
-    parser.add_argument(
+    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
+    group.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
+    group.add_argument("--resume", action="store_true", help="resume the run in DIR")
+    group.add_argument(
         "--valid",
         type=Path,
         metavar="FOLDER",
         help="validation photos (default: a fifth of the photos, chosen by name)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--generator", metavar="NAME",
         help="a new one to train, instead of --from: chroma_unet, dynamic_unet or unet (default: chroma_unet)",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--encoder",
         metavar="NAME",
         help="a new chroma_unet's encoder: a convolutional one of timm's (default: tf_efficientnet_lite0; the discriminator "
         "looks through tf_efficientnet_lite1, the Fréchet distance through tf_efficientnet_lite2)",
     )
-
-    parser.add_argument(
+    group.add_argument(
         "--queries", type=int, metavar="N",
         help="chroma_unet's colour queries: how many a new generator has, or how many are added to weights that have "
         "none (default: 24 for a new one; --from: as the weights are)",
     )  # fmt: skip
 
-    budget = parser.add_argument_group("budget: whichever ends first (default: 20 epochs)")
-    budget.add_argument("--epochs", type=float, metavar="N", help="passes over the training photos")
-    budget.add_argument("--minutes", type=float, metavar="N", help="time, validation included")
 
-    data = parser.add_argument_group("data")
-    data.add_argument(
+def _add_budget(group: argparse._ArgumentGroup) -> None:
+    """How long."""
+    group.add_argument("--epochs", type=float, metavar="N", help="passes over the training photos")
+    group.add_argument("--minutes", type=float, metavar="N", help="time, validation included")
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    """How photos become batches."""
+    group.add_argument(
         "--size", type=int, metavar="N", help="pixels a side (default: 256 on a GPU, 128 on a CPU)"
     )
-    data.add_argument("--batch-size", type=int, metavar="N", help="photos in a step (default: 16)")
-    data.add_argument(
+    group.add_argument("--batch-size", type=int, metavar="N", help="photos in a step (default: 16)")
+    group.add_argument(
         "--min-scale",
         type=float,
         metavar="X",
         help="smallest random crop, as a share of the photo (default: 0.4)",
     )
-    data.add_argument(
+    group.add_argument(
         "--keep-grey", action="store_true",
         help="train on near-grey photos, too; without this, photos to train on whose mean chroma is below 5 (in "
         "CIE units) are left out and counted. Validation photos are all kept",
     )  # fmt: skip
-    data.add_argument(
+    group.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
     )
-    data.add_argument(
+    group.add_argument(
         "--workers", dest="num_workers", type=int, metavar="N",
         help="processes that cut crops (default: 8 on CUDA, else 0)",
     )  # fmt: skip
 
-    recipe = parser.add_argument_group("recipe (the defaults depend on the generator and the stage)")
-    recipe.add_argument("--lr", type=float, metavar="X", help="learning rate of the generator")
-    recipe.add_argument("--encoder-lr", type=float, metavar="X", help="learning rate of its encoder")
-    recipe.add_argument(
+
+def _add_recipe(group: argparse._ArgumentGroup) -> None:
+    """Options of the methods; `METHODS` says which takes which."""
+    group.add_argument("--lr", type=float, metavar="X", help="learning rate of the generator")
+    group.add_argument("--encoder-lr", type=float, metavar="X", help="learning rate of its encoder")
+    group.add_argument(
         "--schedule", choices=("constant", "one_cycle", "linear_decay"), help="course of the learning rates"
     )
-    recipe.add_argument("--weight-decay", type=float, metavar="X", help="weight decay of AdamW (l1)")
-    recipe.add_argument(
+    group.add_argument("--weight-decay", type=float, metavar="X", help="weight decay of AdamW (l1)")
+    group.add_argument(
         "--discriminator-lr", type=float, metavar="X", help="learning rate of the discriminator (adversarial)"
     )
-    recipe.add_argument(
+    group.add_argument(
         "--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss (adversarial)"
     )
-    recipe.add_argument(
+    group.add_argument(
         "--chroma", type=float, metavar="X",
         help="factor for the chroma of the true photos that the discriminator is shown: above 1 asks for more colour "
         "(adversarial)",
     )  # fmt: skip
-    recipe.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"), help="GAN loss (adversarial)")
-    recipe.add_argument(
+    group.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"), help="GAN loss (adversarial)")
+    group.add_argument(
         "--discriminator", choices=("patches", "features"),
         help="patches: a PatchGAN; features: heads on a frozen EfficientNet-Lite1 (adversarial; default: patches)",
     )  # fmt: skip
-    recipe.add_argument(
+    group.add_argument(
         "--discriminator-norm", choices=("batch", "spectral"),
         help="normalization of a PatchGAN (adversarial; default: spectral for the hinge loss, else batch)",
     )  # fmt: skip
 
-    run = parser.add_argument_group("run")
-    run.add_argument("--seed", type=int, metavar="N", help="seed of all that is random (default: 0)")
-    run.add_argument(
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    """How the run goes, without an effect on what is learned, but for the seed."""
+    group.add_argument("--seed", type=int, metavar="N", help="seed of all that is random (default: 0)")
+    group.add_argument(
         "--save-minutes", type=float, metavar="N", help="minutes between savings of the state (default: 5)"
     )
-    run.add_argument(
+    group.add_argument(
         "--validate-every", type=int, metavar="N", help="epochs between validations (default: 1)"
     )
-    run.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), help="type of the calculations")
-    _add_device(run)
-    return parser
+    group.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), help="type of the calculations")
+    _add_device(group)
 
 
 def train(options: argparse.Namespace) -> int:

@@ -11,17 +11,46 @@ import threading
 import webbrowser
 from pathlib import Path
 
-from .colorizer import Colorizer
+from .colorizer import MARK, Colorizer
+from .console import say
 from .photos import PhotoError, open_photo, save_photo, writable_path
 
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.requests import Request
+    from starlette.responses import FileResponse, JSONResponse, Response
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+except ImportError as error:
+    raise ImportError(
+        "colorize serve needs Starlette and uvicorn: pip install 'colorize_lib[serve]'"
+    ) from error
+
 MOST_BYTES = 64 << 20  # of an upload: a camera's JPEG has some 10 MB, a 16-bit TIFF of 10 megapixels 60
+LOOPBACK = ("127.0.0.1", "localhost")
 WEB = Path(__file__).resolve().parents[1] / "web"
 SAMPLES = Path(__file__).resolve().parents[1] / "data/samples"
 
 
+class Refused(Exception):
+    """A request that gets one sentence instead of a photo.
+
+    Args:
+        sentence: what is wrong, and the remedy.
+        status: HTTP status.
+    """
+
+    def __init__(self, sentence: str, status: int = 400):
+        super().__init__(sentence)
+        self.status = status
+
+
 def make_app(
-    colorizer: Colorizer, most_bytes: int = MOST_BYTES, hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
-):
+    colorizer: Colorizer, most_bytes: int = MOST_BYTES, hosts: tuple[str, ...] = LOOPBACK
+) -> Starlette:
     """The page as an ASGI application.
 
     `POST api/colour?name=…&saturation=…&resolution=…` with a photo's bytes answers with the
@@ -34,68 +63,27 @@ def make_app(
             website can reach it by giving itself this computer's address.
 
     Raises:
-        ImportError: without Starlette.
         FileNotFoundError: if the library was installed without the repository's folder web/.
     """
-    try:
-        from starlette.applications import Starlette
-        from starlette.middleware import Middleware
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
-        from starlette.requests import Request
-        from starlette.responses import FileResponse, JSONResponse, Response
-        from starlette.routing import Mount, Route
-        from starlette.staticfiles import StaticFiles
-    except ImportError as error:
-        raise ImportError("colorize serve needs Starlette: pip install 'colorize_lib[serve]'") from error
-
     if not WEB.is_dir():
         raise FileNotFoundError(
             f"{WEB} is missing: colorize serve needs the repository's folder web/ beside the library"
         )
-
     busy = asyncio.Lock()  # one photo at a time: each takes all cores, or the GPU
 
-    def refuse(sentence: str, status: int) -> Response:
-        return JSONResponse({"error": sentence}, status)
-
     async def colour(request: Request) -> Response:
+        refuse_other_websites(request)
         name = Path(request.query_params.get("name", "photo.jpg")).name or "photo.jpg"
-        origin = request.headers.get("origin")
-        if origin and origin.split("//")[-1] != request.headers["host"]:
-            return refuse("another website may not use this page", 403)
-        photo = bytearray()
-        async for chunk in request.stream():
-            photo += chunk
-            if len(photo) > most_bytes:
-                megabytes = most_bytes >> 20
-                return refuse(
-                    f"{name} is larger than {megabytes} MB: scale it down, or call `colorize` with it", 413
-                )
-        try:
-            saturation = float(request.query_params.get("saturation", 1))
-            resolution = int(request.query_params.get("resolution", colorizer.resolution))
-        except ValueError:
-            return refuse("saturation and resolution are numbers", 400)
-        if not (0 <= saturation <= 10 and 16 <= resolution <= 2048):
-            return refuse("saturation is between 0 and 10, resolution between 16 and 2048", 400)
-        try:
-            async with busy:
-                coloured, size, kind = await asyncio.to_thread(
-                    colour_bytes, colorizer, bytes(photo), name, saturation, resolution
-                )
-        except PhotoError as error:
-            return refuse(str(error), 400)
+        saturation, resolution = settings(request, colorizer.resolution)
+        photo = await upload(request, name, most_bytes)
+        async with busy:
+            coloured, size, kind = await asyncio.to_thread(
+                colour_bytes, colorizer, photo, name, saturation, resolution
+            )
         return Response(coloured, media_type=kind, headers={"X-Size": size})
 
     async def config(request: Request) -> Response:
         return JSONResponse({"engine": "server", "resolution": colorizer.resolution})
-
-    async def sample(request: Request) -> Response:
-        name = Path(request.path_params["name"]).name
-        if name == "ATTRIBUTION.txt":
-            return FileResponse(SAMPLES / "ATTRIBUTION.csv", media_type="text/plain")
-        path = SAMPLES / "historic" / name
-        return FileResponse(path) if path.is_file() else refuse(f"there is no sample called {name}", 404)
 
     routes = [
         Route("/api/colour", colour, methods=["POST"]),
@@ -103,7 +91,55 @@ def make_app(
         Route("/samples/{name}", sample),
         Mount("/", StaticFiles(directory=WEB, html=True)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+        exception_handlers={Refused: in_a_sentence, PhotoError: in_a_sentence},
+    )
+
+
+def in_a_sentence(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, getattr(error, "status", 400))
+
+
+def refuse_other_websites(request: Request) -> None:
+    origin = request.headers.get("origin")
+    if origin and origin.split("//")[-1] != request.headers["host"]:
+        raise Refused("another website may not use this page", 403)
+
+
+def settings(request: Request, resolution: int) -> tuple[float, int]:
+    """Saturation and resolution of a request; `resolution` if it names none."""
+    try:
+        saturation = float(request.query_params.get("saturation", 1))
+        resolution = int(request.query_params.get("resolution", resolution))
+    except ValueError:
+        raise Refused("saturation and resolution are numbers") from None
+    if not (0 <= saturation <= 10 and 16 <= resolution <= 2048):
+        raise Refused("saturation is between 0 and 10, resolution between 16 and 2048")
+    return saturation, resolution
+
+
+async def upload(request: Request, name: str, most_bytes: int) -> bytes:
+    """The body of a request; not more of it than `most_bytes` is ever in memory."""
+    photo = bytearray()
+    async for chunk in request.stream():
+        photo += chunk
+        if len(photo) > most_bytes:
+            raise Refused(
+                f"{name} is larger than {most_bytes >> 20} MB: scale it down, or call `colorize` with it", 413
+            )
+    return bytes(photo)
+
+
+async def sample(request: Request) -> Response:
+    name = Path(request.path_params["name"]).name
+    if name == "ATTRIBUTION.txt":
+        return FileResponse(SAMPLES / "ATTRIBUTION.csv", media_type="text/plain")
+    path = SAMPLES / "historic" / name
+    if not path.is_file():
+        raise Refused(f"there is no sample called {name}", 404)
+    return FileResponse(path)
 
 
 def colour_bytes(
@@ -125,7 +161,7 @@ def colour_bytes(
         target = writable_path(Path(folder) / f"in_colour{suffix}")
         try:
             coloured = colorizer(open_photo(source), saturation=saturation, resolution=resolution)
-            save_photo(target, coloured, like=source)
+            save_photo(target, coloured, like=source, mark=MARK)
         except PhotoError as error:
             raise PhotoError(str(error).replace(str(source), name).replace(str(target), name)) from error
         kind = mimetypes.guess_type(target.name)[0] or "application/octet-stream"
@@ -135,19 +171,10 @@ def colour_bytes(
 def serve(
     colorizer: Colorizer, host: str = "127.0.0.1", port: int = 8765, open_browser: bool = False
 ) -> None:
-    """Serve the page until Ctrl-C.
-
-    Raises:
-        ImportError: without Starlette or uvicorn.
-    """
-    hosts = ("127.0.0.1", "localhost") if host in ("127.0.0.1", "localhost") else ("*",)
-    app = make_app(colorizer, hosts=hosts)
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise ImportError("colorize serve needs uvicorn: pip install 'colorize_lib[serve]'") from error
+    """Serve the page until Ctrl-C."""
+    app = make_app(colorizer, hosts=LOOPBACK if host in LOOPBACK else ("*",))
     address = f"http://{host}:{port}"
-    print(f"{address}  (Ctrl-C ends it)", flush=True)
+    say(f"{address}  (Ctrl-C ends it)")
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [address]).start()
     uvicorn.run(app, host=host, port=port, log_level="warning")

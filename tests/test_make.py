@@ -37,13 +37,12 @@ def test_make_lab_opens_the_first_lesson(root, tmp_path):
             return answer.url, answer.read()
 
     try:
-        deadline = time.monotonic() + 300
         while True:
             try:
                 url, page = get("/")
                 break
             except OSError:
-                assert process.poll() is None and time.monotonic() < deadline
+                assert process.poll() is None
                 time.sleep(0.3)
         first = url.split("/lab/tree/")[1].split("?")[0]
         assert first.startswith("lessons/0") and b"jupyter" in page.lower()
