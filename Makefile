@@ -43,7 +43,7 @@ quick: .venv
 check: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	-$(BIN)/pyright  # not clean yet: says so, and does not stop
+	-$(BIN)/pyright --pythonpath $(BIN)/python  # not clean yet: says so, and does not stop
 
 lessons: .venv
 	rm -rf build/lessons
