@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits, which Pillow cuts: TIFF through tifffile, PNG through imagecodecs."""
+"""Pixels that Pillow cuts to 8 bits, or gets wrong: TIFF through tifffile, PNG through imagecodecs."""
 
 import logging
 from typing import BinaryIO, NamedTuple
@@ -36,6 +36,14 @@ def _is_thumbnail(page: tifffile.TiffPage) -> bool:
 def is_raw(page: tifffile.TiffPage) -> bool:
     """Whether the pixels are as a camera's sensor saw them."""
     return page.photometric in (32803, 34892)
+
+
+def is_beyond_pillow(page: tifffile.TiffPage) -> bool:
+    """Whether the pixels have more than 8 bits, or are grey with each channel in a plane of its own."""
+    if page.sampleformat == 1 and 8 < page.bitspersample <= 16:
+        return True
+    planes = page.planarconfig == 2 and page.samplesperpixel > 1
+    return planes and page.photometric in (0, 1) and page.bitspersample == 8
 
 
 def page_profile(page: tifffile.TiffPage) -> bytes | None:

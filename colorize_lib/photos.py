@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from .deep import bits_of_png, choose_page, is_raw, page_profile, read_page, read_png_16
+from .deep import bits_of_png, choose_page, is_beyond_pillow, is_raw, page_profile, read_page, read_png_16
 from .encoding import About, encode, png_texts
 from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
@@ -418,9 +418,9 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
 
 
 def _deep(picture: _Picture) -> np.ndarray | None:
-    """The photo with more than 8 bits, not upright yet; None if it has 8, and Pillow reads it."""
+    """The photo that Pillow would cut to 8 bits or get wrong, not upright yet; None if Pillow reads it."""
     image, page = picture.image, picture.page
-    if image is None or page is not None and page.sampleformat == 1 and 8 < page.bitspersample <= 16:
+    if page is not None and (image is None or is_beyond_pillow(page)):
         return read_page(page)
     if image.format == "PNG" and bits_of_png(picture.file) == 16:
         return read_png_16(picture.file, image.info.get("icc_profile"))

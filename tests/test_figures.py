@@ -7,7 +7,11 @@ from xml.etree import ElementTree
 import pytest
 
 FIGURES = Path(__file__).resolve().parents[1] / "lessons/figures"
-DRAWINGS = runpy.run_path(str(FIGURES / "draw.py"))["DRAWINGS"]
+DRAWINGS = {
+    name: draw
+    for script in sorted(FIGURES.glob("draw*.py"))
+    for name, draw in runpy.run_path(str(script))["DRAWINGS"].items()
+}
 
 
 def test_every_drawing_is_in_the_code():
