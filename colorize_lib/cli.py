@@ -15,9 +15,8 @@ from .console import make_printable, say
 from .doctor import doctor, doctor_parser
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from .metrics import Table
+    from .models import Generator
     from .runs import Method
 
 DESCRIPTION = """\
@@ -315,10 +314,10 @@ def train(options: argparse.Namespace) -> int:
     return _report(sum(map(len, datasets)), skipped, "used", grey=len(loaders.train.dataset.grey))
 
 
-def _first_generator(given: dict) -> "nn.Module":
+def _first_generator(given: dict) -> "Generator":
     """The generator that training starts from, that of --from or a new one; takes its options out of `given`."""
     from .checkpoints import find_weights, load_generator
-    from .models import build_generator
+    from .models import ChromaUnet, build_generator
 
     options = {name: given.pop(name) for name in ("generator", "encoder", "queries") if name in given}
     if "start" in given:
@@ -328,7 +327,7 @@ def _first_generator(given: dict) -> "nn.Module":
         generator = load_generator(find_weights(given.pop("start")))
         queries = options.get("queries")
         if queries is not None and queries != generator.config.get("queries", 0):
-            if not hasattr(generator, "add_queries"):
+            if not isinstance(generator, ChromaUnet):
                 raise ValueError(f"--queries goes with chroma_unet, not with {generator.config['name']}")
             generator.add_queries(queries)
         return generator
@@ -340,7 +339,7 @@ def _first_generator(given: dict) -> "nn.Module":
     return build_generator(name, **options)
 
 
-def _method(stage: str, generator: "nn.Module", recipe: dict) -> "Method":
+def _method(stage: str, generator: "Generator", recipe: dict) -> "Method":
     """The method of a stage, which refuses the options of another stage."""
     from .models import FeatureDiscriminator, PatchDiscriminator
     from .training import METHODS, options_of
@@ -462,7 +461,7 @@ def _write_table(table: "Table", files: list[Path], about: dict[str, object]) ->
         write_whole(file, text.encode())
 
 
-def _generators(weights: list[str]) -> dict[str, "nn.Module"]:
+def _generators(weights: list[str]) -> dict[str, "Generator"]:
     """The generators of --weights, under the names of their rows.
 
     A row has the bundled name, the name of the run's folder, or that of the file; if

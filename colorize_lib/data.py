@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from urllib.error import HTTPError
 
 import torch
@@ -324,6 +324,21 @@ def _cache_file(folder: Path, photos: Sequence[Path], store: int) -> Path:
         stat = photo.stat() if photo.exists() else None
         digest.update(f"{photo.resolve()}/{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
     return folder / f"photos-{store}-{digest.hexdigest()[:16]}.u8"
+
+
+@runtime_checkable
+class ResumableSampler(Protocol):
+    """A sampler that can start in the middle of an epoch, as `EpochSampler` does.
+
+    Attributes:
+        skip: number of indices that the next pass leaves out.
+    """
+
+    skip: int
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, which decides on the order."""
+        ...
 
 
 class EpochSampler(Sampler):

@@ -99,7 +99,7 @@ def _encode_png(rgb: np.ndarray, about: About, mark: str) -> bytes:
         struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
         for kind, body in chunks
     )
-    return data[:33] + written + data[33:]  # behind the signature and the header
+    return b"".join((data[:33], written, data[33:]))  # behind the signature and the header
 
 
 def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:

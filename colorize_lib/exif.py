@@ -6,7 +6,8 @@ Nothing is decoded here, so no text, and no camera's private note, can be lost o
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from mmap import mmap
 from typing import NamedTuple
 
 ORIENTATION, RESOLUTION_UNIT = 0x0112, 0x0128
@@ -62,7 +63,7 @@ class Tiff:
         ValueError: if the data does not begin like one.
     """
 
-    def __init__(self, data: bytes | bytearray):
+    def __init__(self, data: bytes | bytearray | mmap):
         order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]), "")
         magic = struct.unpack_from(f"{order}H", data, 2)[0] if order and len(data) >= 16 else 0
         if magic not in (42, 43):
@@ -120,7 +121,7 @@ class Tiff:
         return offset + 2 + 12 * self._number("H", offset)
 
 
-def from_tiff(data: bytes, offset: int | None = None) -> bytes:
+def from_tiff(data: bytes | mmap, offset: int | None = None) -> bytes:
     """What a TIFF file says of its photo, as a block of EXIF data.
 
     Args:
@@ -225,7 +226,7 @@ def _without_thumbnails(block: bytes) -> bytes:
 
 
 def with_fields(
-    data: bytes, fields: Fields, *, without: set[int] = frozenset(), renamed: dict[int, int] | None = None
+    data: bytes, fields: Fields, *, without: Iterable[int] = (), renamed: dict[int, int] | None = None
 ) -> bytes:
     """A TIFF file, or a block of EXIF data, with more fields in its first directory.
 

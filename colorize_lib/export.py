@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -32,6 +32,7 @@ from .checkpoints import find_weights, load_pretrained
 from .color import rgb_to_L
 from .colorizer import RESOLUTION, paint, slope_of_colour
 from .files import write_whole
+from .models import Generator
 from .models.precision import InFloat32
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Padded(nn.Module):
         self.generator = generator
 
     def forward(self, padded: Tensor) -> Tensor:
-        run = getattr(self.generator, "_colour", None) or self.generator.model
+        run = getattr(self.generator, "_colour", None) or self.generator.get_submodule("model")
         return run(padded)
 
 
@@ -307,7 +308,7 @@ def _in_order(nodes: list, known: set[str]) -> list:
     return ordered
 
 
-def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:
+def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
     path = find_weights(weights)
     generator, header = load_pretrained(path)
     about = header | {"resolution": header["resolution"] or RESOLUTION, "weights": path.stem}
@@ -327,13 +328,10 @@ def _trace(
         program = torch.export.export(
             module.eval(), (), inputs, dynamic_shapes=sizes, prefer_deferred_runtime_asserts_over_guards=True
         )
-        return torch.onnx.export(
-            program,
-            input_names=list(inputs),
-            output_names=outputs,
-            opset_version=OPSET,
-            verbose=False,
-        ).model_proto
+        onnx_program = torch.onnx.export(
+            program, input_names=list(inputs), output_names=outputs, opset_version=OPSET, verbose=False
+        )
+    return onnx_program.model_proto  # pyright: ignore[reportOptionalMemberAccess]  # None only for a file
 
 
 def _write(model: "onnx.ModelProto", path: Path, about: dict[str, str], half: bool) -> None:
@@ -396,12 +394,12 @@ def exportable(generator: nn.Module) -> nn.Module:
         if isinstance(module, Conv2dSame):  # run_padded makes all sides multiples of all strides
             module.__class__ = SameConv2d
         elif isinstance(module, InFloat32):
-            module.__class__ = nn.Conv2d
+            module.__class__ = nn.Conv2d  # pyright: ignore[reportAttributeAccessIssue]  # its own base class
     return generator
 
 
 def _size(size: Tensor) -> int:
-    size = size.item()
-    torch._check(size >= 1)
-    torch._check(size <= LARGEST)
-    return size
+    value = size.item()
+    torch._check(value >= 1)
+    torch._check(value <= LARGEST)
+    return value  # pyright: ignore[reportReturnType]  # an int, or a symbol for one while a graph is traced

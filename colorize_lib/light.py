@@ -5,9 +5,14 @@ There is no colour mathematics here: the graphs were traced from the library's o
 
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 BAND = 1 << 18  # pixels at a time
 
@@ -69,8 +74,8 @@ class LightColorizer:
         return coloured
 
 
-def _runner(session):
-    return lambda **feeds: session.run(None, feeds)
+def _runner(session: "onnxruntime.InferenceSession") -> Callable[..., Sequence[np.ndarray]]:
+    return lambda **feeds: session.run(None, feeds)  # pyright: ignore[reportReturnType]  # here all are arrays
 
 
 def _rgba(photo: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.data_loader import DataLoaderShard
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast
 from safetensors import SafetensorError
@@ -29,7 +30,7 @@ from tqdm.auto import tqdm
 
 from .checkpoints import save_checkpoint
 from .color import to_rgb
-from .data import Batch, DataLoaders, LabLoader
+from .data import Batch, DataLoaders, LabLoader, ResumableSampler
 from .files import sync_folder, write_whole
 from .metrics import measure_generator
 from .models import predict_ab
@@ -199,6 +200,11 @@ class Run:
         return self.accelerator.unwrap_model(self.method.networks["generator"])
 
     @property
+    def loader(self) -> DataLoaderShard:
+        """The training photos' loader, which shares them among the processes."""
+        return self.train.loader  # pyright: ignore[reportReturnType]  # Accelerate made it one
+
+    @property
     def epoch(self) -> int:
         """The present epoch, counted from 1."""
         return self.state.epoch + 1
@@ -222,10 +228,10 @@ class Run:
 
     def batches(self) -> Iterator[Batch]:
         """Training batches, epoch after epoch, from where the run stands until it is done."""
-        if not self.done and self.state.batch:
-            self.sampler.skip = self.state.batch * self.train.loader.total_batch_size
+        if not self.done and self.state.batch and isinstance(self.sampler, ResumableSampler):
+            self.sampler.skip = self.state.batch * self.loader.total_batch_size
         while not self.done:
-            self.train.loader.set_epoch(self.state.epoch)
+            self.loader.set_epoch(self.state.epoch)
             for batch in self.train:
                 yield batch
                 if self.done:
@@ -400,13 +406,13 @@ def describe(run: Run) -> dict:
         "method": type(run.method).__name__,
         "networks": [network.config for network in networks],
         "batches": len(run.train),
-        "batch_size": run.train.loader.total_batch_size,
+        "batch_size": run.loader.total_batch_size,
     }
 
 
 def check_sampler(sampler: object) -> None:
     """Raise ValueError for a sampler that cannot start in the middle of an epoch."""
-    if not (hasattr(sampler, "set_epoch") and hasattr(sampler, "skip")):
+    if not isinstance(sampler, ResumableSampler):
         raise ValueError(
             f"a run with these batches could not be resumed, because {type(sampler).__name__} cannot start in the "
             "middle of an epoch: take make_dataloaders or its EpochSampler, or train without `out`"
@@ -513,7 +519,8 @@ def stopwatch(accelerator: Accelerator) -> Callable[[], float]:
         now = monotonic()
         seconds, last = now - last, now
         if accelerator.num_processes > 1:  # or they would disagree on when to save and to stop
-            seconds = broadcast(torch.tensor(seconds, device=accelerator.device)).item()
+            shared = broadcast(torch.tensor(seconds, device=accelerator.device))
+            seconds = shared.item()  # pyright: ignore[reportAttributeAccessIssue]  # a tensor, as it was given
         return seconds
 
     return tick

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import update_bn
 
 from .data import Batch, DataLoaders, LabLoader
@@ -47,7 +48,8 @@ class L1Pretraining:
         self.networks = {"generator": generator}
         self.renew_norms = False
         groups = parameter_groups(generator, lr, encoder_lr)
-        self.optimizers = {"generator": torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)}
+        adam = torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)
+        self.optimizers: dict[str, Optimizer] = {"generator": adam}
 
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         optimizer = self.optimizers["generator"]
@@ -100,7 +102,7 @@ class AdversarialTraining:
             norm="spectral" if gan_mode == "hinge" else "batch"
         )
         self.networks = {"generator": generator, "discriminator": discriminator}
-        self.optimizers = {
+        self.optimizers: dict[str, Optimizer] = {
             "generator": torch.optim.Adam(parameter_groups(generator, lr, encoder_lr), lr=lr, betas=betas),
             "discriminator": torch.optim.Adam(
                 discriminator.parameters(), lr=discriminator_lr or lr, betas=betas
@@ -150,7 +152,7 @@ class AdversarialTraining:
         }
 
 
-METHODS = {"l1": L1Pretraining, "adversarial": AdversarialTraining}
+METHODS: dict[str, Callable[..., Method]] = {"l1": L1Pretraining, "adversarial": AdversarialTraining}
 
 # What each generator is trained with: options of the method, and the schedule.  `unet` and
 # `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
