@@ -13,9 +13,9 @@ _PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "→": "->", 
 
 
 def make_printable() -> None:
-    """Let stdout and stderr take any text: what their encoding lacks is written as its nearest ASCII letters.
+    """Let stdout and stderr take any text: characters that their encoding lacks become the nearest ASCII letters.
 
-    Bytes of a file name that are no text are written as their numbers: \\xdf.
+    Bytes of a file name that are no text become their numbers: \\xdf.
     """
     codecs.register_error("nearest", _nearest)
     for stream in (sys.stdout, sys.stderr):
@@ -34,7 +34,7 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, above a progress bar if there is one; where nobody can read it, go on."""
+    """Print a line, above a progress bar if there is one; a stream that cannot be written raises nothing."""
     file = stream or sys.stdout
     try:
         tqdm.write(text, file=file)

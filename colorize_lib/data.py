@@ -194,7 +194,7 @@ def decode_squares(
 def cached_squares(photos: Sequence[Path], side: int, folder: Path, progress: bool = False) -> Squares:
     """`decode_squares`, or what an earlier call has left in a folder; the pixels stay on the disk.
 
-    A photo that was changed since is decoded anew, with all others.
+    If one photo has changed since, all photos are decoded again.
     """
     file, shape = _cache_file(folder, photos, side), (len(photos), side, side, 3)
 

@@ -94,10 +94,10 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
     `chroma` of the metadata.
 
     Args:
-        path: where to; an existing file is replaced.
-        weights: what `find_weights` takes.
-        half: store the weights as float16, in half the space; they are computed with in float32. The
-            exporter has folded the norms into them, so this moves some 8-bit values: of ten photos, 0.7 %
+        path: file to write; an existing file is replaced.
+        weights: name, path or Hub id of weights, as `find_weights` takes it.
+        half: store the weights as float16, in half the space; the graph computes in float32. The
+            exporter has folded the norms into them, so this changes some 8-bit values: of ten photos, 0.7 %
             by more than 1, the largest by 6.
 
     Returns:
@@ -137,39 +137,9 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
     graph = _glue(
         "float[H, w] L, int64[2] size, int64 width",
         "float[5, h, W] planes, float[H, h] rows",
-        (
-            """
-            shape = Identity(size)
-            all_of = Constant <value_ints = [0, 1]> ()
-            L4 = Unsqueeze(L, all_of)
-            ones = Constant <value_ints = [1, 1]> ()
-            small_size = Concat <axis = 0> (ones, size)
-            small = Resize <mode = "linear", antialias = 1, exclude_outside = 1> (L4, , , small_size)
-            """
-            + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(_multiple(generator)))
-            + """
-            chroma = Constant <value_float = CHROMA> ()
-            scaled = Mul(ab, chroma)
-            first = Constant <value_ints = [0]> ()
-            second = Constant <value_ints = [1]> ()
-            h = Slice(size, first, second)
-            five = Constant <value_ints = [1, 5]> ()
-            wide = Unsqueeze(width, first)
-            wide_size = Concat <axis = 0> (five, h, wide)
-            wide_planes = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (planes4, , , wide_size)
-            planes = Squeeze(wide_planes, first)
-            square = Concat <axis = 0> (h, h)
-            blank = ConstantOfShape(square)
-            eye = EyeLike(blank)
-            eye4 = Unsqueeze(eye, all_of)
-            L_size = Shape(L)
-            H = Slice(L_size, first, second)
-            tall_size = Concat <axis = 0> (ones, h, H)
-            tall = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (eye4, , , tall_size)
-            tall2 = Squeeze(tall, all_of)
-            rows = Transpose <perm = [1, 0]> (tall2)
-            """
-        ).replace("CHROMA", about["chroma"]),
+        BEFORE_NETWORK
+        + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(_multiple(generator)))
+        + AFTER_NETWORK.replace("CHROMA", about["chroma"]),
     )
     _insert(graph, "network", trace_network(generator))
     _insert(graph, "slope", trace_slope(), {"L": "small", "ab": "scaled", "planes": "planes4"})
@@ -227,6 +197,40 @@ AROUND_NETWORK = """
     from_start = Constant <value_ints = [0, 0]> ()
     sides = Constant <value_ints = [2, 3]> ()
     ab = Slice(padded_ab, from_start, shape, sides)
+"""
+
+# What `colours` does before it: L is scaled down to `small`.
+BEFORE_NETWORK = """
+    shape = Identity(size)
+    all_of = Constant <value_ints = [0, 1]> ()
+    L4 = Unsqueeze(L, all_of)
+    ones = Constant <value_ints = [1, 1]> ()
+    small_size = Concat <axis = 0> (ones, size)
+    small = Resize <mode = "linear", antialias = 1, exclude_outside = 1> (L4, , , small_size)
+"""
+
+# And after it: the planes are scaled up in width; `rows` is made, which scales them up in height.
+AFTER_NETWORK = """
+    chroma = Constant <value_float = CHROMA> ()
+    scaled = Mul(ab, chroma)
+    first = Constant <value_ints = [0]> ()
+    second = Constant <value_ints = [1]> ()
+    h = Slice(size, first, second)
+    five = Constant <value_ints = [1, 5]> ()
+    wide = Unsqueeze(width, first)
+    wide_size = Concat <axis = 0> (five, h, wide)
+    wide_planes = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (planes4, , , wide_size)
+    planes = Squeeze(wide_planes, first)
+    square = Concat <axis = 0> (h, h)
+    blank = ConstantOfShape(square)
+    eye = EyeLike(blank)
+    eye4 = Unsqueeze(eye, all_of)
+    L_size = Shape(L)
+    H = Slice(L_size, first, second)
+    tall_size = Concat <axis = 0> (ones, h, H)
+    tall = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (eye4, , , tall_size)
+    tall2 = Squeeze(tall, all_of)
+    rows = Transpose <perm = [1, 0]> (tall2)
 """
 
 

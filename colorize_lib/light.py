@@ -21,7 +21,7 @@ class LightColorizer:
     """Colours 8-bit photos with the three graphs that `colorize export --steps DIR` writes.
 
     Args:
-        folder: where the graphs are.
+        folder: folder with the graphs.
 
     Raises:
         FileNotFoundError: if one of them is missing.
@@ -49,8 +49,8 @@ class LightColorizer:
 
         Args:
             photo: (H, W, 3) or (H, W, 4) uint8, sRGB.
-            saturation: a factor for the chroma.
-            resolution: another than what suits the weights.
+            saturation: factor for the chroma.
+            resolution: overrides the resolution that the graphs name.
 
         Returns:
             The same shape and type, in colour.

@@ -29,9 +29,9 @@ from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
 from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
 
-MAX_PIXELS = 178_956_970  # above this Pillow, too, takes a picture for an attack
+MAX_PIXELS = 178_956_970  # Pillow's own limit, against files that would fill the memory
 
-# What Pillow knows of, but what is no photo, or needs another program: Ghostscript, Windows.
+# Formats that Pillow lists, but that are no photos, or need Ghostscript or Windows.
 _NO_PHOTOS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 SUFFIXES = {
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit",
@@ -46,7 +46,7 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
 
-# What the XMP data of a photo say that its upright copy must not: how it lies, and how it looks.
+# Parts of a photo's XMP data that its upright copy must not have: the orientation, and thumbnails.
 _OF_THE_PIXELS = re.compile(
     rb"tiff:Orientation=(?:\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>"
     rb"|<xmp:Thumbnails>.*?</xmp:Thumbnails>",
@@ -100,7 +100,7 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
         image.load()
         _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
         rgb = np.array(on_white(to_srgb(image)))
-        return _upright(rgb, _orientation(image))  # that of a TIFF is gone by now: Pillow has applied it
+        return _upright(rgb, _orientation(image))  # none for a TIFF: Pillow has applied it
 
 
 def left_out(path: str | Path) -> str:
@@ -133,20 +133,20 @@ def save_photo(
     The file is written under a temporary name and then renamed.
 
     Args:
-        path: where to; the suffix says the format.  Missing folders are made.
+        path: file to write; its suffix decides the format.  Missing folders are made.
         rgb: (H, W, 3), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
         like: a photo whose EXIF data (camera, date, place, texts) and resolution are copied,
-            byte by byte, but for the orientation, which `rgb` has no more, and thumbnails.
-            A BMP gets the resolution alone.
+            byte by byte, except for the orientation (`rgb` is upright) and thumbnails.
+            A BMP gets only the resolution.
         overwrite: replace an existing file.
-        quality: of JPEG and WebP, up to 100.
-        mark: what made the picture, such as "colorize_lib 0.1.0".  It becomes the EXIF field
+        quality: quality of JPEG and WebP, up to 100.
+        mark: name of the program that made the picture, such as "colorize_lib 0.1.0".  It becomes the EXIF field
             `Software`, or `ProcessingSoftware` where the photo's owner has the former; in a PNG
             also the text `Software`.
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
-        PhotoError: if the suffix is not that of a known format, or the file cannot be written.
+        PhotoError: if the suffix belongs to no known format, or the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -156,7 +156,7 @@ def save_photo(
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
     try:
         data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
-    except Exception as error:  # such as a side of more pixels than the format knows
+    except Exception as error:  # for example, a side that is too long for the format
         raise PhotoError(f"{path} cannot be written as {kind} ({error}): choose PNG or TIFF") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def save_photo(
 
 
 def writable_path(path: str | Path) -> Path:
-    """The name under which a photo can be saved: a suffix that is only read becomes .png."""
+    """The path under which a photo can be saved: the suffix of a format that cannot be written becomes .png."""
     path = Path(path)
     return path if path.suffix.lower() in _FORMATS else path.with_suffix(".png")
 
@@ -178,7 +178,7 @@ def writable_path(path: str | Path) -> Path:
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize (H, W, 3) uint8 or uint16 to (height, width, 3) uint8: bicubic, antialiased.
 
-    As Pillow does it, to a rounding, and several times faster.
+    The same as Pillow's, up to rounding, and several times faster.
     """
     planes = torch.from_numpy(np.require(to_8_bit(rgb), requirements=["C", "W"])).permute(2, 0, 1)
     planes = resize(planes, [height, width], InterpolationMode.BICUBIC, antialias=True)
@@ -220,7 +220,7 @@ def turn_upright(image: Image.Image) -> Image.Image:
         image.filename = name
     else:
         image.load()
-    with suppress(Exception):  # malformed EXIF data raises many kinds
+    with suppress(Exception):  # malformed EXIF data raises many kinds of errors
         return ImageOps.exif_transpose(image)
     return image
 
@@ -313,7 +313,7 @@ def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> ImageFile |
     try:
         image = _identify(file)
         image.seek(index)
-    except Exception:  # of many kinds
+    except Exception:  # many kinds of errors
         return None
     image.info.pop("icc_profile", None)  # of the first page
     if profile := page_profile(page):
@@ -417,7 +417,7 @@ def _other_frames(image: ImageFile) -> int:
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = Image.Image.getexif(image).get(ORIENTATION)  # PNG's own decodes the pixels, too
-    except Exception:  # malformed EXIF data raises many kinds
+    except Exception:  # malformed EXIF data raises many kinds of errors
         return 1
     return orientation if orientation in _UPRIGHT else 1
 

@@ -1,6 +1,6 @@
 """Colour profiles (ICC) → sRGB.
 
-A profile is taken by what it does, not by its name: "GIMP built-in Linear sRGB" is not sRGB.
+A profile is judged by what it does, not by its name: "GIMP built-in Linear sRGB" is not sRGB.
 """
 
 from functools import lru_cache
@@ -83,7 +83,7 @@ def _is_srgb(profile: bytes, space: str) -> bool:
 
 
 def _read(profile: bytes) -> ImageCms.ImageCmsProfile:
-    """Read anew each time: a profile that is in use in two threads is not safe."""
+    """Read it again each time: sharing a profile between threads is not safe."""
     return ImageCms.ImageCmsProfile(BytesIO(profile))
 
 

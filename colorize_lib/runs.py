@@ -51,9 +51,9 @@ class Method(Protocol):
     """A way to train, as `fit` needs it: `L1Pretraining` and `AdversarialTraining` are two.
 
     Attributes:
-        networks: by name; one of them is the "generator".
-        optimizers: by name; their learning rates are the schedule's highest.
-        renew_norms: whether the running means of the generator's batch norms are taken anew at the end.
+        networks: networks by name; one of them is the "generator".
+        optimizers: optimizers by name; their learning rates are the schedule's highest.
+        renew_norms: whether the running means of the generator's batch norms are recomputed at the end.
     """
 
     networks: dict[str, nn.Module]
@@ -71,7 +71,7 @@ class Budget:
 
     Args:
         epochs: passes over the training photos; 20 if `minutes` is None too.
-        minutes: of training time, validation included.
+        minutes: minutes of training, validation included.
 
     Raises:
         ValueError: if there is nothing to do.
@@ -133,7 +133,7 @@ class Run:
     Args:
         method: its networks and optimizers are moved to the photos' device.
         dataloaders: see `make_dataloaders`.
-        budget: how long it lasts.
+        budget: epochs or minutes that it lasts.
         folder: keeps its files; None keeps nothing.
         mixed_precision, progress: see `fit`.
 
@@ -297,7 +297,7 @@ class Run:
 
 
 class RunFolder:
-    """The files of a run.  Nobody else writes them.
+    """The files of a run.  Only this class writes them.
 
         generator.safetensors, …   the weights of each network
         history.csv                a row for each epoch
@@ -309,7 +309,7 @@ class RunFolder:
     Args:
         path: the folder; it is made when there is something to save.
         resume: whether a run in it is resumed.
-        made_by: noted down in the checkpoints.
+        made_by: notes for the checkpoints.
         samples: number of photos in the sample pictures.
 
     Raises:
@@ -330,7 +330,7 @@ class RunFolder:
         return sorted((self.path / "state").glob("step_*"), reverse=True)
 
     def save(self, run: Run) -> None:
-        """Save the state, whole or not at all, then what people look at; then drop older states."""
+        """Save the state, whole or not at all, then the files for people; then drop older states."""
         part, state = self.path / "state" / "part", self.path / "state" / f"step_{run.state.step:08d}"
         about = describe(run)
         if run.accelerator.is_main_process:
@@ -361,7 +361,7 @@ class RunFolder:
         sync_folder(self.path)
 
     def _drop_states(self, newest: Path) -> None:
-        """Keep the newest and the one before it; what is ahead of it was damaged, and passed over."""
+        """Keep the newest and the one before it; a state ahead of it was damaged, and skipped."""
         before = [state for state in self.states() if state.name < newest.name]
         for state in self.states():
             if state not in (newest, *before[: self.KEPT - 1]):

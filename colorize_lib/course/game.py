@@ -104,7 +104,7 @@ def draw_plane(
         photos: (N, 2), a* and b* of true colours: grey dots.
         path: (N, 2), where a generator went: a line from the white ring.
         end: (2,), the colour to show as a swatch.
-        points: (N, 2), colours of a generator with noise: black dots; those beyond the edge lie on it.
+        points: (N, 2), colours of a generator with noise: black dots; colours beyond the edge are drawn on it.
         judge: from a*, b* over `AB_SCALE` to a logit; drawn is where it says "half" (solid) and "four fifths" (dotted).
     """
     ax.imshow(to_image(plane()), extent=(-EDGE, EDGE, -EDGE, EDGE), interpolation="bilinear")

@@ -1,4 +1,4 @@
-"""Makes the bundled weights anew: `make weights PHOTOS=…`, or python colorize_lib/weights/make.py PHOTOS.
+"""Trains the bundled weights again: `make weights PHOTOS=…`, or python colorize_lib/weights/make.py PHOTOS.
 
 PHOTOS holds train/ and val/, folders of colour photos.  The stages follow each
 other, each a `colorize train` in a folder of its own under --out; an interrupted
