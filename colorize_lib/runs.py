@@ -520,7 +520,7 @@ def stopwatch(accelerator: Accelerator) -> Callable[[], float]:
         seconds, last = now - last, now
         if accelerator.num_processes > 1:  # or they would disagree on when to save and to stop
             shared = broadcast(torch.tensor(seconds, device=accelerator.device))
-            seconds = shared.item()  # pyright: ignore[reportAttributeAccessIssue]  # a tensor, as it was given
+            seconds = shared.item()
         return seconds
 
     return tick
