@@ -36,7 +36,7 @@ def sharp_figures(dots: int = 80, times: float = 2.0) -> None:
             small = whole.resize(
                 (round(whole.width * share), round(whole.height * share)), Image.Resampling.LANCZOS
             )
-            small.save(data, "JPEG", quality=quality)
+            small.save(data, "JPEG", quality=quality, optimize=True, progressive=True)
             if data.tell() < MOST:
                 break
         return data.getvalue(), {"width": width, "height": height}
