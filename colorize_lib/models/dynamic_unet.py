@@ -58,7 +58,7 @@ def _resnet18(pretrained: bool) -> tuple[nn.Module, bool]:
         return resnet18(), False
     try:
         return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1), True
-    except OSError as error:  # URLError is one
+    except Exception as error:  # of the network, of its protocol, of the disk; a wrong checksum; a cut file
         warnings.warn(
             f"ResNet18's ImageNet weights could not be downloaded ({error}): its encoder starts from RANDOM weights",
             stacklevel=3,
