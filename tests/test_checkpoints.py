@@ -150,7 +150,9 @@ def small(tmp_path):
     return save_checkpoint(tmp_path / "weights.safetensors", build_generator("unet", downs=5, filters=4))
 
 
-@pytest.mark.parametrize("value", [None, "{", "[]", "null", '"x"', "-1", "NaN", "[" * 100_000])
+@pytest.mark.parametrize(
+    "value", [None, "{", "[]", "null", '"x"', "-1", "NaN", "[" * 9000], ids=lambda value: str(value)[:5]
+)
 @pytest.mark.parametrize("key", ["config", "resolution", "chroma"])
 def test_a_header_that_is_not_ours_is_refused(small, key, value):
     if (key, value) in (("resolution", "null"), ("chroma", None)):
