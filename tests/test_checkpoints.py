@@ -179,9 +179,14 @@ def test_a_header_that_lies_about_the_network_is_refused(small, options):
 
 def test_no_imagenet_weights_are_looked_for_whatever_the_header_says(small, monkeypatch):
     asked = []
-    monkeypatch.setattr("colorize_lib.models.chroma_unet.build_encoder", lambda *given: asked.append(given))
+
+    def note(*given):
+        asked.append(given)
+        raise ValueError("enough seen")
+
+    monkeypatch.setattr("colorize_lib.models.chroma_unet.build_encoder", note)
     config = {"name": "chroma_unet", "encoder": "resnet18", "pretrained": True}
-    refuse(changed(small, {"config": json.dumps(config)}), "")
+    refuse(changed(small, {"config": json.dumps(config)}), "enough seen")
     assert asked == [("resnet18", False)]
 
 
