@@ -8,9 +8,12 @@ checksum of the weights.  Pickle files are never read.
 import hashlib
 import inspect
 import json
+import math
 import re
 import textwrap
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .files import write_whole
 from .models import DISCRIMINATORS, GENERATORS, Generator
@@ -106,7 +110,7 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     """
     header, state = _read(path)
     if model is None:
-        model = _built(path, header["config"], GENERATORS | DISCRIMINATORS)
+        model = _built(path, header["config"], GENERATORS | DISCRIMINATORS, state)
     elif model.config != header["config"]:
         raise CheckpointError(
             f"{path} holds weights for {_describe(header['config'])}, not for {_describe(model.config)}"
@@ -132,7 +136,7 @@ def load_pretrained(path: str | Path) -> tuple[Generator, dict]:
     header, state = _read(path)
     if header["config"]["name"] in DISCRIMINATORS:
         raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
-    generator = _built(path, header["config"], GENERATORS)
+    generator = _built(path, header["config"], GENERATORS, state)
     return _filled(path, generator, header, state), header
 
 
@@ -151,26 +155,55 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
-    about = {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
-    about["chroma"] = json.loads(header.get("chroma", "1.0"))  # older files do not have it
+    try:
+        about = {key: json.loads(header[key]) for key in ("config", "resolution", "sha256", "made_by")}
+        about["chroma"] = json.loads(header.get("chroma", "1.0"))  # older files do not have it
+        _check_header(about)
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: its header is not as colorize_lib writes it: copy it again"
+        ) from error
     if about["config"].get("name") == "feature_discriminator" and "backbone" not in about["config"]:
         # older files call it "eyes"; still older ones do not name it
         about["config"]["backbone"] = about["config"].pop("eyes", "tf_efficientnet_lite0")
     return about, state
 
 
-def _built(path: str | Path, config: dict, networks: Mapping[str, type[Network]]) -> Network:
+def _check_header(about: dict) -> None:
+    """Raise ValueError for a value that no checkpoint of ours has."""
+    config, resolution, chroma = about["config"], about["resolution"], about["chroma"]
+    sound = (
+        isinstance(config, dict)
+        and isinstance(config.get("name"), str)
+        and (resolution is None or isinstance(resolution, int) and 0 < resolution <= 1 << 16)
+        and isinstance(chroma, (int, float))
+        and 0 <= chroma < math.inf
+    )
+    if not sound:
+        raise ValueError("a value of another kind")
+
+
+def _built(
+    path: str | Path, config: dict, networks: Mapping[str, type[Network]], state: dict[str, Tensor]
+) -> Network:
     """The network that a checkpoint's `config` describes, in eval mode."""
     try:
-        return build(config, networks).eval()
+        with _parameters_limited(2 * sum(value.numel() for value in state.values()) + _SPARE):
+            return build(config, networks).eval()
     except CheckpointError as error:
         raise CheckpointError(f"{path} needs a newer version of colorize_lib: {error}") from error
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = textwrap.shorten(str(error), 200)
+        raise CheckpointError(
+            f"{path} describes a network that cannot be built ({reason}): copy it again"
+        ) from error
 
 
 def _filled(path: str | Path, model: Network, header: dict, state: dict[str, Tensor]) -> Network:
     """The network with a checkpoint's weights."""
     if checksum(state) != header["sha256"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match their checksum: copy it again")
+    _check_values(path, state)
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -180,6 +213,40 @@ def _filled(path: str | Path, model: Network, header: dict, state: dict[str, Ten
         if value.is_floating_point():
             value.clamp_(max=torch.finfo(value.dtype).max)
     return model
+
+
+def _check_values(path: str | Path, state: dict[str, Tensor]) -> None:
+    for name, value in state.items():
+        if value.dtype not in _TYPES:
+            raise CheckpointError(
+                f"{path} has {value.dtype} values in {name}, which no network here has: copy it again"
+            )
+        allowed = ~value.isnan() if name.endswith("running_var") else value.isfinite()  # see `_load`
+        if not allowed.all():
+            raise CheckpointError(f"{path} has values in {name} that are infinite or no numbers: train anew")
+
+
+_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+_SPARE = 30_000_000  # parameters that a network may have for a while, such as a classifier that is cut off
+
+
+@contextmanager
+def _parameters_limited(most: int) -> Iterator[None]:
+    """No network of more parameters is built inside: a header that lies must not fill the memory."""
+    count, thread = 0, threading.get_ident()
+
+    def add(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal count
+        if parameter is not None and threading.get_ident() == thread:
+            count += parameter.numel()
+            if count > most:
+                raise ValueError("it is much larger than its weights")
+
+    hook = register_module_parameter_registration_hook(add)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def find_weights(weights: str | Path = "best") -> Path:
@@ -213,18 +280,31 @@ def fetch_from_hub(repository: str) -> Path:
     """Download `generator.safetensors` of a Hugging Face Hub repository, or find it in its cache.
 
     Raises:
-        CheckpointError: if it cannot be downloaded.
+        CheckpointError: if it cannot be downloaded, or is damaged.
     """
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(repository, HUB_FILE))
+        path = Path(hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # errors of the hub, of the network and of the disk
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"'{repository}' is no file or folder here, and {HUB_FILE} could not be fetched from the Hugging Face "
             f"Hub repository of that name ({reason}): check the path or the name, and the network"
         ) from error
+    try:
+        header, state = _read(path)
+        damaged = checksum(state) != header["sha256"]
+    except CheckpointError:
+        damaged = True
+    if damaged:
+        path.resolve().unlink()  # else the cache would have it for good
+        path.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{HUB_FILE} of '{repository}' came damaged from the Hugging Face Hub, or is none of colorize_lib's; it "
+            "was deleted: call again, and tell the owner of the repository if it stays so"
+        )
+    return path
 
 
 def checksum(state: dict[str, Tensor]) -> str:
@@ -252,6 +332,8 @@ def build(config: dict, networks: Mapping[str, type[Network]]) -> Network:
         raise CheckpointError(f"this version knows no network called '{name}'")
     if unknown := [option for option in options if option not in options_of(networks[name])]:
         raise CheckpointError(f"this version knows no option '{unknown[0]}' of {name}")
+    if "pretrained" in options_of(networks[name]):
+        options["pretrained"] = False
     return networks[name](**options)
 
 

@@ -132,6 +132,9 @@ def colorize(options: argparse.Namespace) -> int:
                 save_photo(
                     target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
                 )
+            except FileExistsError:  # another run has made it meanwhile
+                work.there += 1
+                continue
             except (ValueError, OSError) as error:
                 work.failures.append(str(error))
                 continue

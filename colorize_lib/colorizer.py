@@ -62,8 +62,9 @@ class Colorizer:
         device: torch.device | str | None = None,
         chroma: float = 1.0,
     ):
-        if resolution < 1:
-            raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
+        _check_resolution(resolution)
+        if not 0 <= chroma < math.inf:
+            raise ValueError(f"a chroma of {chroma} is no factor for colours: take 0 or more")
         self.device = torch.device(device) if device is not None else default_device()
         self.generator = generator.to(self.device).eval()
         self.resolution = resolution
@@ -134,7 +135,8 @@ class Colorizer:
 
         Raises:
             PhotoError: if the file cannot be read.
-            ValueError: for another shape or type, or a saturation below 0.
+            ValueError: for another shape or type, floats that are not in [0, 1], a saturation below 0, a
+                resolution below 1, or a generator that gives no numbers.
         """
         if isinstance(photo, (str, Path)):
             photo = open_photo(photo)
@@ -217,12 +219,18 @@ class Colorizer:
             small: L as the generator saw it, (B, 1, h, w) with h · w about `resolution`²;
             ab: the predicted normalised ab, (B, 2, h, w).
         """
-        resolution = resolution or self.resolution
+        resolution = self.resolution if resolution is None else resolution
+        _check_resolution(resolution)
         height, width = L.shape[-2:]
         size = size_seen(height, width, resolution)
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
         try:
-            return small, predict_ab(self.generator, {"L": small}).float()
+            ab = predict_ab(self.generator, {"L": small}).float()
+            if not ab.isfinite().all():
+                raise ValueError(
+                    "the generator gave no numbers for this photo: its weights are damaged, or not trained well"
+                )
+            return small, ab
         except RuntimeError as error:
             if not _out_of_memory(error) or resolution // 2 < SMALLEST:
                 raise
@@ -255,8 +263,10 @@ class Colorizer:
     @torch.inference_mode()
     def _colour(self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None) -> None:
         """Colour (B, 1 or 3, H, W) into `out`, (B, 3, H, W)."""
-        if saturation < 0:
-            raise ValueError(f"a saturation of {saturation} is below 0, which is grey already")
+        if not 0 <= saturation < math.inf:
+            raise ValueError(
+                f"a saturation of {saturation} is below 0, which is grey already, or no number: take 0 or more"
+            )
         L = torch.cat([rgb_to_L(self._prepare(rgb[..., band, :])) for band in _bands(rgb)], dim=2)
         small, ab = self.predict(L, resolution)
         self.apply(L, small, ab * (saturation * self.chroma), out)
@@ -313,9 +323,14 @@ class Colorizer:
             rgb = rgb.float() / 65535
         elif rgb.dtype != torch.uint8:
             rgb = rgb.float()
-            if rgb.min() < 0 or rgb.max() > 1:
+            if not (rgb.min() >= 0 and rgb.max() <= 1):  # nor is NaN
                 raise ValueError(f"floats are in [0, 1], these in [{rgb.min():g}, {rgb.max():g}]: scale them")
         return rgb.to(self.device).expand(-1, 3, -1, -1)
+
+
+def _check_resolution(resolution: int) -> None:
+    if not 1 <= resolution < math.inf:
+        raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
 
 
 def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:

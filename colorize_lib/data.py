@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import random
 import sys
-import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-from urllib.error import HTTPError
 
 import torch
 from torch import Tensor
@@ -30,6 +28,7 @@ from tqdm.auto import tqdm
 
 from .color import rgb_to_lab, split_lab
 from .devices import default_device
+from .downloads import download, fingerprint, unpack
 from .files import write_whole
 from .folders import find_photos
 from .photos import PhotoError, open_photo, resize_photo
@@ -544,17 +543,21 @@ def fetch_photos(name: str, url: str | None = None) -> list[Path]:
     `coco_sample`: about 21,800 photos of everyday scenes, 3.2 GB.
 
     The archive is downloaded with a progress bar; an interrupted download is
-    resumed.  fastai's `untar_data` checks and unpacks it, under ~/.fastai.
+    resumed.  It is checked as fastai's `untar_data` checks it, and unpacked to the same
+    place, under ~/.fastai.
 
     Args:
         name: name of the set, see above.
-        url: address of another archive to download instead.
+        url: address of another tar archive to download instead.
 
     Raises:
         ValueError: for an unknown name.
         ConnectionError: if the download fails; call again to resume it.
+        OSError: if the archive is damaged.
     """
-    from fastai.data.external import URLs, fastai_cfg, untar_data
+    import fastai.data
+    from fastai.data.external import URLs, fastai_cfg
+    from fastdownload.core import checks_module, read_checks
 
     if name not in DATASETS:
         raise ValueError(f"no data set is called '{name}': choose from {', '.join(DATASETS)}")
@@ -562,52 +565,10 @@ def fetch_photos(name: str, url: str | None = None) -> list[Path]:
     config: Any = fastai_cfg()
     archive = config.path("archive") / url.rsplit("/", 1)[-1]
     unpacked = config.path("data") / archive.name.removesuffix(".tgz")
-    if not archive.exists() and not unpacked.exists():
+    if not unpacked.exists():
+        known = read_checks(checks_module(fastai.data)).get(url)
+        if archive.exists() and known and fingerprint(archive) != known:  # a former try, cut off
+            archive.unlink()
         archive.parent.mkdir(parents=True, exist_ok=True)
-        download(url, archive)
-    return find_photos(untar_data(url))
-
-
-def download(url: str, path: Path) -> Path:
-    """Download to `path`, resuming from `path.part` if an earlier try left one.
-
-    Raises:
-        ConnectionError: if it fails; the part that has arrived is kept for the next try.
-    """
-    part = path.with_name(path.name + ".part")
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            total = _receive(answer, part, have, path.name)
-    except HTTPError as error:
-        if error.code != 416:  # 416: there is nothing left to fetch
-            raise ConnectionError(f"{url} could not be downloaded ({error}): try again later") from error
-        total = have
-    except OSError as error:
-        raise ConnectionError(
-            f"{url} could not be downloaded ({error}): call again to resume the download"
-        ) from error
-    if total and part.stat().st_size != total:
-        raise ConnectionError(
-            f"{url} broke off at {part.stat().st_size:,} of {total:,} bytes: call again to resume the download"
-        )
-    part.replace(path)
-    return path
-
-
-def _receive(answer: Any, part: Path, have: int, name: str) -> int:
-    """Write an answer of a server to `part`, or append it if it is the rest of the file.
-
-    Returns:
-        The size of the whole file, in bytes; 0 if the server does not say it.
-    """
-    start = have if answer.status == 206 else 0
-    length = int(answer.headers.get("Content-Length", 0))
-    total = length + start if length else 0
-    bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, desc=name, file=sys.stdout)
-    with part.open("ab" if start else "wb") as file, bar:
-        while block := answer.read(1 << 20):
-            file.write(block)
-            bar.update(len(block))
-    return total
+        unpack(download(url, archive, known), unpacked)
+    return find_photos(unpacked)

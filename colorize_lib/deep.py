@@ -40,11 +40,20 @@ def is_raw(page: tifffile.TiffPage) -> bool:
 
 
 def is_beyond_pillow(page: tifffile.TiffPage) -> bool:
-    """Whether the pixels have more than 8 bits, or are grey with each channel in a plane of its own."""
+    """Whether the pixels have more than 8 bits, or Pillow gets them wrong: grey with more than a plain alpha channel
+    beside it, and colours that are multiplied by an alpha channel in a plane of its own."""
     if page.sampleformat == 1 and 8 < page.bitspersample <= 16:
         return True
-    planes = page.planarconfig == 2 and page.samplesperpixel > 1
-    return planes and page.photometric in (0, 1) and page.bitspersample == 8
+    if page.bitspersample != 8 or page.samplesperpixel == 1:
+        return False
+    planes, multiplied = page.planarconfig == 2, 1 in map(int, page.extrasamples)
+    return (
+        page.photometric in (0, 1)
+        and (planes or multiplied)
+        or page.photometric == 2
+        and planes
+        and multiplied
+    )
 
 
 def page_profile(page: tifffile.TiffPage) -> bytes | None:

@@ -37,6 +37,19 @@ MOST_FACTOR = (
 )
 
 
+def _check(predicted: Tensor, true: Tensor, channels: int) -> None:
+    """Raise ValueError unless both are (B, channels, H, W): others would be stretched to fit, and measured."""
+    if predicted.shape != true.shape or true.ndim != 4 or true.shape[1] != channels:
+        raise ValueError(
+            f"expected two of the same shape (B, {channels}, H, W), got {tuple(predicted.shape)} and {tuple(true.shape)}"
+        )
+
+
+def _check_rgb(rgb: Tensor) -> None:
+    if rgb.ndim != 4 or rgb.shape[1] != 3 or not rgb.is_floating_point():
+        raise ValueError(f"expected RGB in [0, 1], (B, 3, H, W), got {tuple(rgb.shape)} {rgb.dtype}")
+
+
 def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
     """Mean absolute error of a* and b*, per photo, in CIE units (a* and b* run to about ±110).
 
@@ -46,6 +59,7 @@ def ab_error(predicted: Tensor, true: Tensor) -> Tensor:
     Returns:
         (B,)
     """
+    _check(predicted, true, 2)
     return (predicted.float() - true.float()).abs().mean(dim=(1, 2, 3)) * AB_SCALE
 
 
@@ -136,6 +150,7 @@ class Blotches:
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
         """Add photos: a* and b* in CIE units, as they are shown (in the gamut), (B, 2, H, W)."""
+        _check(predicted, true, 2)
         small, true = (F.adaptive_avg_pool2d(ab.float().cpu(), BLOTCH_SIDE) for ab in (predicted, true))
         one_hue = _cancelled(true) < ONE_HUE
         self._cancelled += _cancelled(small)[one_hue].sum().item()
@@ -158,6 +173,7 @@ def _cancelled(ab: Tensor) -> Tensor:
 
 
 def _accuracy(predicted: Tensor, true: Tensor) -> Tensor:
+    _check(predicted, true, 2)
     distance = (predicted.float() - true.float()).norm(dim=1) * AB_SCALE
     return (1 - distance / AUC_LIMIT).clamp(min=0)  # (B, H, W)
 
@@ -173,6 +189,8 @@ def psnr(predicted: Tensor, true: Tensor) -> Tensor:
     Returns:
         (B,); infinite where the two are equal.
     """
+    _check(predicted, true, 3)
+    _check_rgb(predicted)
     return -10 * (predicted - true).square().mean(dim=(1, 2, 3)).log10()
 
 
@@ -189,6 +207,10 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
     """
     from skimage.metrics import structural_similarity
 
+    _check(predicted, true, 3)
+    _check_rgb(predicted)
+    if min(predicted.shape[2:]) < 11:
+        raise ValueError(f"SSIM needs 11 × 11 pixels, got {tuple(predicted.shape[2:])}")
     pairs = zip(*(rgb.movedim(1, -1).cpu().double().numpy() for rgb in (predicted, true)), strict=True)
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     values = [structural_similarity(*pair, channel_axis=2, data_range=1.0, **gaussian) for pair in pairs]
@@ -206,6 +228,7 @@ def delta_e(predicted: Tensor, true: Tensor) -> Tensor:
     """
     from skimage.color import deltaE_ciede2000
 
+    _check(predicted, true, 3)
     first, second = (lab.movedim(1, -1).cpu().double().numpy() for lab in (true, predicted))
     return torch.from_numpy(deltaE_ciede2000(first, second)).mean(dim=(1, 2)).float()
 
@@ -226,6 +249,7 @@ def colourfulness(rgb: Tensor, absolute: bool = False) -> Tensor:
     Returns:
         (B,)
     """
+    _check_rgb(rgb)
     r, g, b = (rgb.float() * 255).unbind(dim=1)
     opponent = torch.stack([r - g, (r + g) / 2 - b], dim=1).flatten(2)
     if absolute:
@@ -308,8 +332,8 @@ class PerPhoto:
         self._values.append(self.formula(predicted, true).cpu().double())
 
     def compute(self) -> float:
-        """The value over all photos added so far."""
-        return self.reduce(torch.cat(self._values)).item()
+        """The value over all photos added so far; NaN without any."""
+        return self.reduce(torch.cat(self._values)).item() if self._values else math.nan
 
 
 def _colourfulness_difference(predicted: Tensor, true: Tensor) -> Tensor:

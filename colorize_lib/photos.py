@@ -146,7 +146,7 @@ def save_photo(
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
-        PhotoError: if the suffix belongs to no known format, or the file cannot be written.
+        PhotoError: if the suffix belongs to no known format, `rgb` is no picture, or the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -154,6 +154,8 @@ def save_photo(
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size or rgb.dtype not in (np.uint8, np.uint16):
+        raise PhotoError(f"{path}: expected (H, W, 3) pixels, uint8 or uint16, got {rgb.shape} {rgb.dtype}")
     try:
         data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
     except Exception as error:  # for example, a side that is too long for the format

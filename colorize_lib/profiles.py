@@ -96,5 +96,11 @@ def _as_grey(image: Image.Image) -> Image.Image:
 
 
 def to_8_bit(rgb: np.ndarray) -> np.ndarray:
-    """uint8 stays as it is; uint16 is rounded to uint8."""
+    """uint8 stays as it is; uint16 is rounded to uint8.
+
+    Raises:
+        TypeError: for another type.
+    """
+    if rgb.dtype not in (np.uint8, np.uint16):
+        raise TypeError(f"pixels are uint8 or uint16, these are {rgb.dtype}")
     return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -133,6 +133,78 @@ def test_missing_and_surplus_tensors_are_refused(tmp_path, generator):
         refuse(tmp_path / "changed.safetensors", "does not fit chroma_unet")
 
 
+def changed(path, header=None, state=None):
+    """The checkpoint with other entries in its header, or another state; its checksum is right."""
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    state = {**safetensors.torch.load_file(path), **(state or {})}
+    about = metadata | {"sha256": json.dumps(checksum(state))} | (header or {})
+    safetensors.torch.save_file(
+        state, path, {key: value for key, value in about.items() if value is not None}
+    )
+    return path
+
+
+@pytest.fixture()
+def small(tmp_path):
+    return save_checkpoint(tmp_path / "weights.safetensors", build_generator("unet", downs=5, filters=4))
+
+
+@pytest.mark.parametrize(
+    "value", [None, "{", "[]", "null", '"x"', "-1", "NaN", "[" * 9000], ids=lambda value: str(value)[:5]
+)
+@pytest.mark.parametrize("key", ["config", "resolution", "chroma"])
+def test_a_header_that_is_not_ours_is_refused(small, key, value):
+    if (key, value) in (("resolution", "null"), ("chroma", None)):
+        assert load_checkpoint(changed(small, {key: value}))
+    else:
+        refuse(changed(small, {key: value}), "its header is not as colorize_lib writes it")
+
+
+@pytest.mark.parametrize("key", ["sha256", "made_by"])
+@pytest.mark.parametrize("value", [None, "{"])
+def test_a_header_without_its_entries_is_refused(small, key, value):
+    refuse(changed(small, {key: value}), "its header is not as colorize_lib writes it")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"filters": "x"}, {"filters": -1}, {"filters": None}, {"downs": 100_000}, {"filters": 300, "downs": 9}, {"in_channels": 10**12},
+     {"name": "chroma_unet", "encoder": "hf-hub:someone/model"}, {"name": "chroma_unet", "encoder": "local-dir:/"}],
+)  # fmt: skip
+def test_a_header_that_lies_about_the_network_is_refused(small, options):
+    config = {} if "encoder" in options else read_header(small)["config"]
+    refuse(changed(small, {"config": json.dumps(config | options)}), "network that cannot be built")
+
+
+def test_no_imagenet_weights_are_looked_for_whatever_the_header_says(small, monkeypatch):
+    asked = []
+
+    def note(*given):
+        asked.append(given)
+        raise ValueError("enough seen")
+
+    monkeypatch.setattr("colorize_lib.models.chroma_unet.build_encoder", note)
+    config = {"name": "chroma_unet", "encoder": "resnet18", "pretrained": True}
+    refuse(changed(small, {"config": json.dumps(config)}), "enough seen")
+    assert asked == [("resnet18", False)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(small, value):
+    state = safetensors.torch.load_file(small)
+    name = next(name for name in state if name.endswith("weight"))
+    state[name].view(-1)[3] = value
+    refuse(changed(small, state=state), f"{name} that are infinite or no numbers")
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn, torch.int32, torch.bool])
+def test_weights_of_odd_types_are_refused(small, dtype):
+    state = safetensors.torch.load_file(small)
+    name = next(name for name in state if name.endswith("weight"))
+    refuse(changed(small, state={name: state[name].to(dtype)}), f"{dtype} values in {name}")
+
+
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.999])
 def test_one_flipped_bit_is_found(tmp_path, generator, place):
     path = save_checkpoint(tmp_path / "weights.safetensors", generator, dtype=torch.float16)
@@ -185,19 +257,20 @@ def hub(tmp_path, generator):
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self, body=False):
-            if self.path != "/someone/colours/resolve/main/generator.safetensors":
+            damaged = self.path == "/someone/damaged/resolve/main/generator.safetensors"
+            if not damaged and self.path != "/someone/colours/resolve/main/generator.safetensors":
                 self.send_response(404)
                 self.send_header("X-Error-Code", "RepoNotFound")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
             self.send_response(200)
-            self.send_header("ETag", '"abc"')
+            self.send_header("ETag", '"damaged"' if damaged else '"abc"')
             self.send_header("X-Repo-Commit", "0" * 40)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             if body:
-                self.wfile.write(data)
+                self.wfile.write(data[:-9] + bytes(9) if damaged else data)
 
         def do_GET(self):
             self.do_HEAD(body=True)
@@ -230,3 +303,9 @@ def test_weights_from_the_hub(hub, tmp_path):
         error = missing.stderr.strip().splitlines()[-1]
         assert "CheckpointError: 'someone/" in error
         assert "check the path or the name" in error
+    error = fetch("someone/damaged").stderr.strip().splitlines()[-1]
+    assert "of 'someone/damaged' came damaged from the Hugging Face Hub" in error
+    cached = [
+        file.name for file in (tmp_path / "hub").rglob("*") if "damaged" in str(file) and file.is_file()
+    ]
+    assert not {"generator.safetensors", "damaged"} & set(cached)

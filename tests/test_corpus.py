@@ -108,6 +108,14 @@ tiff(
 )
 tiff("premultiplied.tif", np.dstack([RGB * (ALPHA[..., None] > 0), ALPHA]), ON_WHITE, photometric="rgb",
      extrasamples=["assocalpha"])  # fmt: skip
+for planar in ("contig", "separate"):
+    for name, parts, expected, photometric in (
+        ("grey", [GREY * (ALPHA > 0), ALPHA], GREY_ON_WHITE, "minisblack"),
+        ("colour", [*(RGB * (ALPHA[..., None] > 0)).transpose(2, 0, 1), ALPHA], ON_WHITE, "rgb"),
+    ):
+        for compression in (None, "lzw", "zlib", "packbits"):
+            tiff(f"premultiplied_{name}_{planar}_{compression}.tif", np.stack(parts, axis=-1 if planar == "contig" else 0), expected,
+                 photometric=photometric, extrasamples=["assocalpha"], planarconfig=planar, compression=compression)  # fmt: skip
 tiff("extra_sample.tif", np.dstack([RGB, ALPHA]), RGB, photometric="rgb", extrasamples=["unspecified"])
 kind("transparent_grey.png", np.where(GREY[0, 0] == GREY, 255, GREY))(
     lambda path: Image.fromarray(GREY).save(path, transparency=int(GREY[0, 0]))

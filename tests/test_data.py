@@ -1,14 +1,10 @@
 """From a folder to batches."""
 
 import hashlib
-import http.server
 import random
 import shutil
 import subprocess
 import sys
-import tarfile
-import threading
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +18,7 @@ from colorize_lib.data import (
     LabLoader,
     PhotoDataset,
     default_workers,
-    download,
     draw_crop,
-    fetch_photos,
     make_dataloaders,
     mean_chroma,
     split_photos,
@@ -317,71 +311,6 @@ def test_loading_draws_nothing_from_the_global_generator(train_photos):
     list(loaders.train), list(loaders.valid)
     assert torch.equal(torch.get_rng_state(), before)
     assert isinstance(loaders.train, LabLoader)
-
-
-class Server(http.server.SimpleHTTPRequestHandler):
-    """A local archive server that can break off once, and that knows Range."""
-
-    break_at: int | None = None
-    ranges: list[str]
-
-    def do_GET(self):  # noqa: N802
-        data = (Path(self.directory) / self.path.lstrip("/")).read_bytes()
-        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-        self.ranges.append(self.headers.get("Range", ""))
-        if start >= len(data):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.end_headers()
-        stop, type(self).break_at = self.break_at, None
-        self.wfile.write(data[start:stop])
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture()
-def server(tmp_path):
-    (tmp_path / "served").mkdir()
-    handler = type("Handler", (Server,), {"ranges": []})
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(handler, directory=str(tmp_path / "served"))
-    ) as s:
-        threading.Thread(target=s.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{s.server_address[1]}", handler, tmp_path / "served"
-        s.shutdown()
-
-
-def test_an_interrupted_download_is_resumed(server, tmp_path):
-    url, handler, folder = server
-    data = random.Random(0).randbytes(3_000_000)
-    (folder / "file.tgz").write_bytes(data)
-    handler.break_at = 1_000_000
-    with pytest.raises(ConnectionError, match="call again"):
-        download(f"{url}/file.tgz", tmp_path / "file.tgz")
-    assert not (tmp_path / "file.tgz").exists()
-    assert (tmp_path / "file.tgz.part").stat().st_size == 1_000_000
-    assert download(f"{url}/file.tgz", tmp_path / "file.tgz").read_bytes() == data
-    assert handler.ranges == ["", "bytes=1000000-"]
-    with pytest.raises(ConnectionError, match="nothing.tgz could not be downloaded"):
-        download("http://127.0.0.1:1/nothing.tgz", tmp_path / "nothing.tgz")
-
-
-def test_fetch_photos_through_fastai(server, tmp_path, train_photos, monkeypatch):
-    url, handler, folder = server
-    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
-    with tarfile.open(folder / "tiny.tgz", "w:gz") as archive:
-        for photo in train_photos[:3]:
-            archive.add(photo, f"tiny/train/{photo.name}")
-    photos = fetch_photos("imagenette", url=f"{url}/tiny.tgz")
-    assert [p.name for p in photos] == [p.name for p in train_photos[:3]]
-    assert all(str(p).startswith(str(tmp_path / "home")) for p in photos)
-    assert fetch_photos("imagenette", url=f"{url}/tiny.tgz") == photos
-    assert len(handler.ranges) == 1  # the second call downloads nothing
-    with pytest.raises(ValueError, match="choose from imagenette, coco_sample"):
-        fetch_photos("nonsense")
 
 
 def test_a_fastai_learner_takes_the_dataloaders(train_photos, tmp_path):

@@ -460,3 +460,28 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path, weights):
     for out in cut:
         assert results(out) == finished
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
+
+
+# Two at once
+
+
+def test_two_commands_may_write_to_one_folder(tmp_path, colorize, capsys, monkeypatch):
+    """The second one runs from its beginning to its end after the first one has planned what it will write."""
+    photos, codes = tmp_path / "photos", []
+    for i in range(3):
+        picture(photos / f"{i}.png")
+
+    def plan_and_let_the_other_run(*given):
+        made = plan(*given)
+        monkeypatch.undo()
+        codes.append(colorize(photos))
+        written.update({path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()})
+        return made
+
+    written: dict[Path, int] = {}
+    monkeypatch.setattr("colorize_lib.targets.plan", plan_and_let_the_other_run)
+    codes.append(colorize(photos))
+    assert codes == [0, 0]
+    assert names(tmp_path / "out") == ["0.png", "1.png", "2.png"]
+    assert {path: path.stat().st_mtime_ns for path in written} == written  # not written a second time
+    assert "0 photos coloured, 3 there already" in capsys.readouterr().out

@@ -58,9 +58,10 @@ def _resnet18(pretrained: bool) -> tuple[nn.Module, bool]:
         return resnet18(), False
     try:
         return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1), True
-    except OSError as error:  # URLError is one
+    except Exception as error:  # of the network, of its protocol, of the disk; a wrong checksum; a cut file
+        reason = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(
-            f"ResNet18's ImageNet weights could not be downloaded ({error}): its encoder starts from RANDOM weights",
+            f"ResNet18's ImageNet weights could not be downloaded ({reason}): its encoder starts from RANDOM weights",
             stacklevel=3,
         )
         return resnet18(), False
