@@ -9,6 +9,7 @@ __version__ = "0.2.0"
 _NAMES = {
     "devices": (),
     "files": (),
+    "downloads": (),
     "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut", "to_rgb"),
     "exif": (),
     "profiles": (),
