@@ -6,7 +6,7 @@
 # make site      write the website to build/site/: the course as it was saved, the library, the weights
 # make bench     measure the library beside the tutorial's recipe; BENCH_OPTIONS=--quick: in five minutes
 # make web       put the page together in build/web (needs npm): colour in the browser, for any web server
-# make weights   train the bundled weights anew, from photos of your own: PHOTOS=FOLDER with train/ and val/; hours
+# make weights   train the bundled weights again, from photos of your own: PHOTOS=FOLDER with train/ and val/; hours
 # make .venv     only install
 #
 # Each installs into .venv first, if that has not been done.
@@ -43,7 +43,7 @@ quick: .venv
 check: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	-$(BIN)/pyright --pythonpath $(BIN)/python  # not clean yet: says so, and does not stop
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 lessons: .venv
 	rm -rf build/lessons

@@ -10,8 +10,9 @@ import inspect
 import json
 import re
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,12 +20,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from .files import write_whole
-from .models import DISCRIMINATORS, GENERATORS
+from .models import DISCRIMINATORS, GENERATORS, Generator
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
 BUNDLED = ("l1", "adversarial")  # best first
 HUB_FILE = "generator.safetensors"
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class CheckpointError(ValueError):
@@ -101,10 +104,17 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
         CheckpointError: if the file is missing or damaged, belongs to another network, or needs
             a newer version of this library.
     """
-    return _load(Path(path), *_read(path), model)
+    header, state = _read(path)
+    if model is None:
+        model = _built(path, header["config"], GENERATORS | DISCRIMINATORS)
+    elif model.config != header["config"]:
+        raise CheckpointError(
+            f"{path} holds weights for {_describe(header['config'])}, not for {_describe(model.config)}"
+        )
+    return _filled(path, model, header, state)
 
 
-def load_generator(path: str | Path) -> nn.Module:
+def load_generator(path: str | Path) -> Generator:
     """Load a generator; refuse a discriminator.
 
     Raises:
@@ -113,7 +123,7 @@ def load_generator(path: str | Path) -> nn.Module:
     return load_pretrained(path)[0]
 
 
-def load_pretrained(path: str | Path) -> tuple[nn.Module, dict]:
+def load_pretrained(path: str | Path) -> tuple[Generator, dict]:
     """Load a generator with its header (see `read_header`), which are read together.
 
     Raises:
@@ -122,7 +132,8 @@ def load_pretrained(path: str | Path) -> tuple[nn.Module, dict]:
     header, state = _read(path)
     if header["config"]["name"] in DISCRIMINATORS:
         raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
-    return _load(Path(path), header, state), header
+    generator = _built(path, header["config"], GENERATORS)
+    return _filled(path, generator, header, state), header
 
 
 def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tensor]]:
@@ -148,24 +159,23 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
     return about, state
 
 
-def _load(path: Path, header: dict, state: dict[str, Tensor], model: nn.Module | None = None) -> nn.Module:
-    config = dict(header["config"])
-    if model is not None and model.config != config:
-        raise CheckpointError(
-            f"{path} holds weights for {_describe(config)}, not for {_describe(model.config)}"
-        )
-    if model is None:
-        try:
-            model = build(config).eval()
-        except CheckpointError as error:
-            raise CheckpointError(f"{path} needs a newer version of colorize_lib: {error}") from error
+def _built(path: str | Path, config: dict, networks: Mapping[str, type[Network]]) -> Network:
+    """The network that a checkpoint's `config` describes, in eval mode."""
+    try:
+        return build(config, networks).eval()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} needs a newer version of colorize_lib: {error}") from error
+
+
+def _filled(path: str | Path, model: Network, header: dict, state: dict[str, Tensor]) -> Network:
+    """The network with a checkpoint's weights."""
     if checksum(state) != header["sha256"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match their checksum: copy it again")
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         detail = textwrap.shorten(str(error), 300)
-        raise CheckpointError(f"{path} does not fit {_describe(config)}: {detail}") from error
+        raise CheckpointError(f"{path} does not fit {_describe(header['config'])}: {detail}") from error
     for value in model.buffers():  # older float16 files have infinite variances, which cannot be trained on
         if value.is_floating_point():
             value.clamp_(max=torch.finfo(value.dtype).max)
@@ -226,15 +236,18 @@ def checksum(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def build(config: dict) -> nn.Module:
+def build(config: dict, networks: Mapping[str, type[Network]]) -> Network:
     """Build the network that a `config` describes, without looking for ImageNet weights.
+
+    Args:
+        config: name of the network, and its options.
+        networks: classes of the networks by name: `GENERATORS`, `DISCRIMINATORS`.
 
     Raises:
         CheckpointError: if this version does not know the network, or one of its options.
     """
     options = dict(config)
     name = options.pop("name", None)
-    networks = GENERATORS | DISCRIMINATORS
     if name not in networks:
         raise CheckpointError(f"this version knows no network called '{name}'")
     if unknown := [option for option in options if option not in options_of(networks[name])]:

@@ -15,9 +15,8 @@ from .console import make_printable, say
 from .doctor import doctor, doctor_parser
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from .metrics import Table
+    from .models import Generator
     from .runs import Method
 
 DESCRIPTION = """\
@@ -33,7 +32,7 @@ Colour black-and-white photos.
 'colorize train --help', and so on, say more.
 """
 
-MAX_MEGAPIXELS = 178.956970  # what Pillow, too, takes as the limit
+MAX_MEGAPIXELS = 178.956970  # Pillow's own limit
 QUERIES = 24  # colour queries of a new chroma_unet
 
 WEIGHTS_HELP = (
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.showwarning = lambda message, *_, **__: say(f"colorize: {message}", sys.stderr)
-    warnings.filterwarnings("ignore", module="PIL")  # what matters of a photo is in its sentence
+    warnings.filterwarnings("ignore", module="PIL")  # our own sentence about the photo says what matters
     try:
         return run(options)
     except KeyboardInterrupt:
@@ -77,17 +76,17 @@ def photo_parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
                         help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already; "
-                        "else they are left as they are, so that a half-done folder is gone on with")  # fmt: skip
+                        "by default they are skipped, so that an interrupted run can be continued")  # fmt: skip
     parser.add_argument("--saturation", type=float, default=1.0, metavar="X",
                         help="a factor for the chroma: below 1 is paler, above 1 more vivid (default: 1)")  # fmt: skip
     parser.add_argument("--resolution", type=int, metavar="N", help="the network sees about N² pixels: "
-                        "more is finer, and less sure (default: what suits the weights)")  # fmt: skip
+                        "more gives finer, but less reliable colour (default: the resolution named in the weights)")  # fmt: skip
     parser.add_argument(
         "--quality",
         type=int,
         default=95,
         metavar="N",
-        help="quality of JPEG and WebP, up to 100 (default: 95); PNG and TIFF lose nothing",
+        help="quality of JPEG and WebP, up to 100 (default: 95); PNG and TIFF are lossless",
     )
     parser.add_argument("--format", choices=("jpg", "png", "tif", "webp", "bmp"),
                         help="file format of the results (default: the photo's own where it can be written, else png)")  # fmt: skip
@@ -111,7 +110,7 @@ def colorize(options: argparse.Namespace) -> int:
 
     if not 0 <= options.saturation < math.inf:
         raise ValueError(
-            f"--saturation {options.saturation}: 0 is grey, 1 what suits the weights; take 0 or more"
+            f"--saturation {options.saturation}: 0 is grey, 1 the colours as predicted; take 0 or more"
         )
     if not 1 <= options.quality <= 100:
         raise ValueError(f"--quality {options.quality}: take 1 to 100")
@@ -144,7 +143,7 @@ def colorize(options: argparse.Namespace) -> int:
 
 
 def train_parser() -> argparse.ArgumentParser:
-    """Of all options, only those that were given are in what it returns."""
+    """A parser whose result holds only the options that were given."""
     parser = argparse.ArgumentParser(
         "colorize train",
         description="Train a generator on a folder of colour photos. The run's folder gets the weights, the history, "
@@ -255,7 +254,7 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
-    """How the run goes, without an effect on what is learned, but for the seed."""
+    """Options of the run.  Only the seed has an effect on what is learned."""
     group.add_argument("--seed", type=int, metavar="N", help="seed of all that is random (default: 0)")
     group.add_argument(
         "--save-minutes", type=float, metavar="N", help="minutes between savings of the state (default: 5)"
@@ -271,9 +270,8 @@ def train(options: argparse.Namespace) -> int:
     import torch
     from accelerate import PartialState
 
-    from .data import make_dataloaders, split_photos
+    from .data import make_dataloaders
     from .devices import default_device
-    from .folders import find_photos
     from .training import RECIPES, fit, options_of, without
 
     given = dict(vars(options))
@@ -281,9 +279,7 @@ def train(options: argparse.Namespace) -> int:
     if given.get("resume") and not out.is_dir():
         raise FileNotFoundError(f"{out} holds no run to resume: leave out --resume")
     device = str(default_device(given.pop("device", None)))
-    folder, valid = given.pop("folder"), given.pop("valid", None)
-    photos = find_photos(folder)
-    sides = (photos, find_photos(valid)) if valid else split_photos(photos, folder=folder)
+    sides = _sides(given.pop("folder"), given.pop("valid", None))
     if "min_scale" in given:
         given["scale"] = (given.pop("min_scale"), 1.0)
 
@@ -298,27 +294,41 @@ def train(options: argparse.Namespace) -> int:
         *sides, **{"size": 128 if device == "cpu" else 256, **data}, device=device, progress=True,
     )  # fmt: skip
 
-    datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
     if "schedule" in run:
         recipe["schedule"] = run["schedule"]
-    made_by = {
-        "command": f"colorize {shlex.join(sys.argv[1:])}", "date": date.today().isoformat(),
-        "torch": torch.__version__, "device": device, "recipe": recipe,
-        "photos": [len(dataset) for dataset in datasets], "grey": len(loaders.train.dataset.grey),
-    }  # fmt: skip
+    datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
+    photos, grey = [len(dataset) for dataset in datasets], len(loaders.train.dataset.grey)
+    made_by = {**_command(), "device": device, "recipe": recipe, "photos": photos, "grey": grey}
     fit(method, loaders, made_by=made_by, **run)
 
     skipped = [line for dataset in datasets for line in dataset.skipped]
     if not PartialState().is_main_process:
         return 1 if skipped else 0
     say(f"weights: {out / 'generator.safetensors'}")
-    return _report(sum(map(len, datasets)), skipped, "used", grey=len(loaders.train.dataset.grey))
+    return _report(sum(photos), skipped, "used", grey=grey)
 
 
-def _first_generator(given: dict) -> "nn.Module":
-    """The generator that training starts from, that of --from or a new one; takes its options out of `given`."""
+def _command() -> dict[str, str]:
+    """What was run, when, and by which PyTorch."""
+    from torch import __version__
+
+    command = f"colorize {shlex.join(sys.argv[1:])}"
+    return {"command": command, "date": date.today().isoformat(), "torch": __version__}
+
+
+def _sides(folder: Path, valid: Path | None) -> tuple[list[Path], list[Path]]:
+    """The photos to train on, and those to validate with: those of --valid, or a fifth of the folder's."""
+    from .data import split_photos
+    from .folders import find_photos
+
+    photos = find_photos(folder)
+    return (photos, find_photos(valid)) if valid else split_photos(photos, folder=folder)
+
+
+def _first_generator(given: dict) -> "Generator":
+    """The generator to train: that of --from, or a new one.  Its options are removed from `given`."""
     from .checkpoints import find_weights, load_generator
-    from .models import build_generator
+    from .models import ChromaUnet, build_generator
 
     options = {name: given.pop(name) for name in ("generator", "encoder", "queries") if name in given}
     if "start" in given:
@@ -328,7 +338,7 @@ def _first_generator(given: dict) -> "nn.Module":
         generator = load_generator(find_weights(given.pop("start")))
         queries = options.get("queries")
         if queries is not None and queries != generator.config.get("queries", 0):
-            if not hasattr(generator, "add_queries"):
+            if not isinstance(generator, ChromaUnet):
                 raise ValueError(f"--queries goes with chroma_unet, not with {generator.config['name']}")
             generator.add_queries(queries)
         return generator
@@ -340,7 +350,7 @@ def _first_generator(given: dict) -> "nn.Module":
     return build_generator(name, **options)
 
 
-def _method(stage: str, generator: "nn.Module", recipe: dict) -> "Method":
+def _method(stage: str, generator: "Generator", recipe: dict) -> "Method":
     """The method of a stage, which refuses the options of another stage."""
     from .models import FeatureDiscriminator, PatchDiscriminator
     from .training import METHODS, options_of
@@ -462,11 +472,11 @@ def _write_table(table: "Table", files: list[Path], about: dict[str, object]) ->
         write_whole(file, text.encode())
 
 
-def _generators(weights: list[str]) -> dict[str, "nn.Module"]:
+def _generators(weights: list[str]) -> dict[str, "Generator"]:
     """The generators of --weights, under the names of their rows.
 
-    A row has the bundled name, the name of the run's folder, or that of the file; if
-    it is taken, the full argument.
+    A row is named after the bundled weights, the run's folder or the file; if that
+    name is taken, after the full argument.
     """
     from .checkpoints import HUB_FILE, find_weights, load_generator
     from .metrics import BASELINES
@@ -502,9 +512,9 @@ def export_parser() -> argparse.ArgumentParser:
         help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits",
     )
     parser.add_argument("--steps", type=Path, metavar="DIR", help="the whole way in three graphs that take some rows at "
-                        "a time, and so little memory: what the web page runs")  # fmt: skip
+                        "a time, and so need little memory: the web page runs them")  # fmt: skip
     parser.add_argument("--half", action="store_true", help="weights stored as float16: half the size, at a small loss")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     _add_weights(parser)
     return parser
 
@@ -577,7 +587,7 @@ def _report(
     parts += (
         [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
     )
-    parts += [f"{there} there already (--overwrite makes them anew)"] if there else []
+    parts += [f"{there} there already (--overwrite replaces them)"] if there else []
     parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []
     if passed_over and (others := passed_over.total()):

@@ -23,7 +23,7 @@ from .devices import default_device
 from .models import predict_ab
 from .photos import MAX_PIXELS, PhotoError, open_photo, to_srgb, turn_upright
 
-MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # what a coloured file says of itself
+MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
 RESOLUTION = 256  # default for weights whose header names no resolution
 SMALLEST = 64  # smallest resolution to fall back to when memory runs out
 BAND = 1 << 17  # number of pixels converted at a time, which keeps intermediate tensors small
@@ -81,7 +81,7 @@ class Colorizer:
 
         Args:
             weights: a bundled name, a path or a Hugging Face Hub id; see `find_weights`.
-            resolution: see the class; None: the one in the header of the weights.  The factor
+            resolution: resolution, as for the class; None: the one in the header of the weights.  The factor
                 for their colours comes from the header, too.
             device: device to compute on; None: CUDA, else MPS, else the CPU.
 
@@ -269,7 +269,7 @@ class Colorizer:
             or not _is_supported(rgb.dtype)
         ):
             raise ValueError(
-                "expected (3, H, W), (1, H, W) or a batch of such, uint8, uint16 or floats in [0, 1], "
+                "expected (3, H, W), (1, H, W) or a batch of these, uint8, uint16 or floats in [0, 1], "
                 f"got {tuple(rgb.shape)} {rgb.dtype}"
             )
         out = rgb.new_empty(*rgb.shape[:-3], 3, *rgb.shape[-2:])

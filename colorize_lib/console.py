@@ -13,14 +13,14 @@ _PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "→": "->", 
 
 
 def make_printable() -> None:
-    """Let stdout and stderr take any text: what their encoding lacks is written as its nearest ASCII letters.
+    """Let stdout and stderr take any text: characters that their encoding lacks become the nearest ASCII letters.
 
-    Bytes of a file name that are no text are written as their numbers: \\xdf.
+    Bytes of a file name that are no text become their numbers: \\xdf.
     """
     codecs.register_error("nearest", _nearest)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # None, a notebook's, or closed
-            stream.reconfigure(errors="nearest")
+            stream.reconfigure(errors="nearest")  # pyright: ignore[reportAttributeAccessIssue]  # a TextIOWrapper's
 
 
 def _nearest(error: UnicodeError) -> tuple[str, int]:
@@ -34,15 +34,13 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, above a progress bar if there is one; where nobody can read it, go on."""
-    stream = stream or sys.stdout
+    """Print a line, above a progress bar if there is one; a stream that cannot be written raises nothing."""
+    file = stream or sys.stdout
     try:
-        tqdm.write(text, file=stream)
-        stream.flush()
-    except (
-        OSError
-    ):  # the reader has gone (`colorize … | head -1`), or the disk is full: nothing more is written there
+        tqdm.write(text, file=file)
+        file.flush()
+    except OSError:  # no reader any more (`colorize … | head -1`), or a full disk: write nothing more
         with suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
     except (ValueError, AttributeError):  # a closed or a missing stream
         pass

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from urllib.error import HTTPError
 
 import torch
@@ -194,7 +194,7 @@ def decode_squares(
 def cached_squares(photos: Sequence[Path], side: int, folder: Path, progress: bool = False) -> Squares:
     """`decode_squares`, or what an earlier call has left in a folder; the pixels stay on the disk.
 
-    A photo that was changed since is decoded anew, with all others.
+    If one photo has changed since, all photos are decoded again.
     """
     file, shape = _cache_file(folder, photos, side), (len(photos), side, side, 3)
 
@@ -324,6 +324,21 @@ def _cache_file(folder: Path, photos: Sequence[Path], store: int) -> Path:
         stat = photo.stat() if photo.exists() else None
         digest.update(f"{photo.resolve()}/{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
     return folder / f"photos-{store}-{digest.hexdigest()[:16]}.u8"
+
+
+@runtime_checkable
+class ResumableSampler(Protocol):
+    """A sampler that can start in the middle of an epoch, as `EpochSampler` does.
+
+    Attributes:
+        skip: number of indices that the next pass leaves out.
+    """
+
+    skip: int
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, which decides on the order."""
+        ...
 
 
 class EpochSampler(Sampler):

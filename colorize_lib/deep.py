@@ -21,8 +21,9 @@ class Choice(NamedTuple):
 
 def choose_page(file: BinaryIO) -> Choice:
     """The largest page that is no thumbnail; a photo that lies below its thumbnail is a page, too."""
-    chain = list(tifffile.TiffFile(file).pages)
-    pages = chain + [below for page in chain if page.subifds for below in page.pages]
+    chain = [page.aspage() for page in tifffile.TiffFile(file).pages]
+    below = [page.pages for page in chain if page.subifds and page.pages is not None]
+    pages = chain + [page.aspage() for some in below for page in some]
     page = max(pages, key=lambda page: (not _is_thumbnail(page), page.imagewidth * page.imagelength))
     others = sum(not _is_thumbnail(other) for other in pages if other is not page)
     return Choice(page, next((i for i, one in enumerate(chain) if one is page), None), others)
@@ -66,7 +67,9 @@ def read_page(page: tifffile.TiffPage) -> np.ndarray:
     if not channels <= page.samplesperpixel <= channels + 4:
         raise ValueError(f"{page.samplesperpixel} samples per pixel")
     pixels = _samples(page)
-    if photometric == 3:  # a palette
+    if photometric == 3:
+        if page.colormap is None:
+            raise ValueError("its palette is missing")
         colour = np.moveaxis(page.colormap[:, pixels[..., 0]], 0, -1)
     else:
         pixels = _full_scale(pixels, page)

@@ -1,4 +1,4 @@
-"""Pixels, and what is said of them → the bytes of an image file."""
+"""Pixels and metadata → the bytes of an image file."""
 
 import struct
 import zlib
@@ -17,7 +17,7 @@ _SEGMENT = 65533  # bytes that a segment of a JPEG holds
 
 
 class About(NamedTuple):
-    """What a file says of itself beside its pixels: all but the resolution as bytes, copied and not read."""
+    """The metadata of an image file.  All but the resolution are bytes, which are copied without being decoded."""
 
     exif: bytes = b""  # without the leading "Exif\0\0"
     dpi: tuple[float, float] | None = None
@@ -33,8 +33,8 @@ def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) ->
     Args:
         kind: JPEG, PNG, TIFF, WEBP or BMP.
         rgb: (H, W, 3) uint8 or uint16; only PNG and TIFF keep the latter.
-        about: what goes with the pixels; a BMP takes the resolution alone.
-        quality: of JPEG and WebP.
+        about: metadata; a BMP takes only the resolution.
+        quality: quality of JPEG and WebP, up to 100.
         mark: a text for PNG; elsewhere it stands in the EXIF data.
     """
     if kind == "TIFF":
@@ -55,7 +55,7 @@ def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) ->
 
 
 def _segments(about: About) -> bytes:
-    """What is said of a JPEG.  EXIF data take as many segments as they need; Pillow writes one."""
+    """The metadata of a JPEG, as segments.  EXIF data take as many segments as they need; Pillow writes one."""
     room = _SEGMENT - len(_EXIF)
     parts = [(0xE1, _EXIF + about.exif[i : i + room]) for i in range(0, len(about.exif), room)]
     if about.xmp:
@@ -99,7 +99,7 @@ def _encode_png(rgb: np.ndarray, about: About, mark: str) -> bytes:
         struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
         for kind, body in chunks
     )
-    return data[:33] + written + data[33:]  # behind the signature and the header
+    return b"".join((data[:33], written, data[33:]))  # behind the signature and the header
 
 
 def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:

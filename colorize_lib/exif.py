@@ -1,4 +1,4 @@
-"""EXIF data as bytes: what a photo says of its making goes into its copy as it was written.
+"""EXIF data as bytes: the camera, date, author and place of a photo are copied as they were written.
 
 A block of EXIF data is a TIFF file without pixels (EXIF 3.0, 4.5 to 4.6; TIFF 6.0, section 2):
 a header, then directories of numbered fields, some of which point to directories below.
@@ -6,7 +6,8 @@ Nothing is decoded here, so no text, and no camera's private note, can be lost o
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from mmap import mmap
 from typing import NamedTuple
 
 ORIENTATION, RESOLUTION_UNIT = 0x0112, 0x0128
@@ -35,7 +36,7 @@ _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005  # fields that point to 
 _X_RESOLUTION, _Y_RESOLUTION = 0x011A, 0x011B
 _COLOR_SPACE, _PIXEL_X, _PIXEL_Y = 0xA001, 0xA002, 0xA003
 
-# What a TIFF's directory says of the photo, beside its texts; all else there is about the pixels.
+# The fields of a TIFF's directory, beside its texts, that describe the photo; the others describe the pixels.
 _DESCRIPTIVE = {
     _EXIF, _GPS, _X_RESOLUTION, _Y_RESOLUTION, RESOLUTION_UNIT,
     0x4746, 0x4749,  # rating
@@ -62,7 +63,7 @@ class Tiff:
         ValueError: if the data does not begin like one.
     """
 
-    def __init__(self, data: bytes | bytearray):
+    def __init__(self, data: bytes | bytearray | mmap):
         order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]), "")
         magic = struct.unpack_from(f"{order}H", data, 2)[0] if order and len(data) >= 16 else 0
         if magic not in (42, 43):
@@ -120,12 +121,12 @@ class Tiff:
         return offset + 2 + 12 * self._number("H", offset)
 
 
-def from_tiff(data: bytes, offset: int | None = None) -> bytes:
-    """What a TIFF file says of its photo, as a block of EXIF data.
+def from_tiff(data: bytes | mmap, offset: int | None = None) -> bytes:
+    """The fields of a TIFF file that describe its photo, as a block of EXIF data.
 
     Args:
         data: the file.
-        offset: the directory of the photo; None: the first.  Where it says nothing, the first is asked.
+        offset: the directory of the photo; None: the first.  A field that it lacks is taken from the first.
     """
     tiff = Tiff(data)
     fields = {}
@@ -145,10 +146,10 @@ def with_mark(block: bytes, text: str) -> bytes:
     block = block or _empty("<")
     fields = first_fields(block)
     tag = PROCESSING_SOFTWARE if _text(fields, SOFTWARE) else SOFTWARE
-    there = [said for said in (_text(fields, tag), text.encode()) if said]
+    texts = [some for some in (_text(fields, tag), text.encode()) if some]
     if text.encode() in _text(fields, SOFTWARE) + _text(fields, tag):
         return block  # our own work, coloured again
-    data = b"; ".join(there) + b"\0"
+    data = b"; ".join(texts) + b"\0"
     return with_fields(block, {tag: Field(ASCII, len(data), data)})
 
 
@@ -173,7 +174,7 @@ def _text(fields: Fields, tag: int) -> bytes:
 
 
 def descriptive(fields: Fields) -> Fields:
-    """The fields that say something of a photo, whatever file they stand in."""
+    """The fields that describe a photo, in whatever file they are."""
     return {
         tag: field
         for tag, field in fields.items()
@@ -190,7 +191,7 @@ def of_copy(block: bytes, width: int, height: int, turned: bool) -> bytes:
 
     Args:
         block: without the leading `Exif\\0\\0`.
-        width, height: of the copy.
+        width, height: size of the copy, in pixels.
         turned: the copy is the photo turned on its side: the two resolutions change places.
 
     Raises:
@@ -225,7 +226,7 @@ def _without_thumbnails(block: bytes) -> bytes:
 
 
 def with_fields(
-    data: bytes, fields: Fields, *, without: set[int] = frozenset(), renamed: dict[int, int] | None = None
+    data: bytes, fields: Fields, *, without: Iterable[int] = (), renamed: dict[int, int] | None = None
 ) -> bytes:
     """A TIFF file, or a block of EXIF data, with more fields in its first directory.
 
@@ -233,7 +234,7 @@ def with_fields(
     points to them still does.  Only the first directory is left in the chain.
 
     Args:
-        data: not a BigTIFF.
+        data: a TIFF file or a block of EXIF data, but no BigTIFF.
         fields: their values in the byte order of `data`; they replace those of the same number.
         without: numbers of fields to leave out.
         renamed: {a field's number: its new number}.

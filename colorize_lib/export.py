@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -32,6 +32,7 @@ from .checkpoints import find_weights, load_pretrained
 from .color import rgb_to_L
 from .colorizer import RESOLUTION, paint, slope_of_colour
 from .files import write_whole
+from .models import Generator
 from .models.precision import InFloat32
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Padded(nn.Module):
         self.generator = generator
 
     def forward(self, padded: Tensor) -> Tensor:
-        run = getattr(self.generator, "_colour", None) or self.generator.model
+        run = getattr(self.generator, "_colour", None) or self.generator.get_submodule("model")
         return run(padded)
 
 
@@ -93,10 +94,10 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
     `chroma` of the metadata.
 
     Args:
-        path: where to; an existing file is replaced.
-        weights: what `find_weights` takes.
-        half: store the weights as float16, in half the space; they are computed with in float32. The
-            exporter has folded the norms into them, so this moves some 8-bit values: of ten photos, 0.7 %
+        path: file to write; an existing file is replaced.
+        weights: name, path or Hub id of weights, as `find_weights` takes it.
+        half: store the weights as float16, in half the space; the graph computes in float32. The
+            exporter has folded the norms into them, so this changes some 8-bit values: of ten photos, 0.7 %
             by more than 1, the largest by 6.
 
     Returns:
@@ -136,39 +137,9 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
     graph = _glue(
         "float[H, w] L, int64[2] size, int64 width",
         "float[5, h, W] planes, float[H, h] rows",
-        (
-            """
-            shape = Identity(size)
-            all_of = Constant <value_ints = [0, 1]> ()
-            L4 = Unsqueeze(L, all_of)
-            ones = Constant <value_ints = [1, 1]> ()
-            small_size = Concat <axis = 0> (ones, size)
-            small = Resize <mode = "linear", antialias = 1, exclude_outside = 1> (L4, , , small_size)
-            """
-            + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(_multiple(generator)))
-            + """
-            chroma = Constant <value_float = CHROMA> ()
-            scaled = Mul(ab, chroma)
-            first = Constant <value_ints = [0]> ()
-            second = Constant <value_ints = [1]> ()
-            h = Slice(size, first, second)
-            five = Constant <value_ints = [1, 5]> ()
-            wide = Unsqueeze(width, first)
-            wide_size = Concat <axis = 0> (five, h, wide)
-            wide_planes = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (planes4, , , wide_size)
-            planes = Squeeze(wide_planes, first)
-            square = Concat <axis = 0> (h, h)
-            blank = ConstantOfShape(square)
-            eye = EyeLike(blank)
-            eye4 = Unsqueeze(eye, all_of)
-            L_size = Shape(L)
-            H = Slice(L_size, first, second)
-            tall_size = Concat <axis = 0> (ones, h, H)
-            tall = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (eye4, , , tall_size)
-            tall2 = Squeeze(tall, all_of)
-            rows = Transpose <perm = [1, 0]> (tall2)
-            """
-        ).replace("CHROMA", about["chroma"]),
+        BEFORE_NETWORK
+        + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(_multiple(generator)))
+        + AFTER_NETWORK.replace("CHROMA", about["chroma"]),
     )
     _insert(graph, "network", trace_network(generator))
     _insert(graph, "slope", trace_slope(), {"L": "small", "ab": "scaled", "planes": "planes4"})
@@ -226,6 +197,40 @@ AROUND_NETWORK = """
     from_start = Constant <value_ints = [0, 0]> ()
     sides = Constant <value_ints = [2, 3]> ()
     ab = Slice(padded_ab, from_start, shape, sides)
+"""
+
+# What `colours` does before it: L is scaled down to `small`.
+BEFORE_NETWORK = """
+    shape = Identity(size)
+    all_of = Constant <value_ints = [0, 1]> ()
+    L4 = Unsqueeze(L, all_of)
+    ones = Constant <value_ints = [1, 1]> ()
+    small_size = Concat <axis = 0> (ones, size)
+    small = Resize <mode = "linear", antialias = 1, exclude_outside = 1> (L4, , , small_size)
+"""
+
+# And after it: the planes are scaled up in width; `rows` is made, which scales them up in height.
+AFTER_NETWORK = """
+    chroma = Constant <value_float = CHROMA> ()
+    scaled = Mul(ab, chroma)
+    first = Constant <value_ints = [0]> ()
+    second = Constant <value_ints = [1]> ()
+    h = Slice(size, first, second)
+    five = Constant <value_ints = [1, 5]> ()
+    wide = Unsqueeze(width, first)
+    wide_size = Concat <axis = 0> (five, h, wide)
+    wide_planes = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (planes4, , , wide_size)
+    planes = Squeeze(wide_planes, first)
+    square = Concat <axis = 0> (h, h)
+    blank = ConstantOfShape(square)
+    eye = EyeLike(blank)
+    eye4 = Unsqueeze(eye, all_of)
+    L_size = Shape(L)
+    H = Slice(L_size, first, second)
+    tall_size = Concat <axis = 0> (ones, h, H)
+    tall = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (eye4, , , tall_size)
+    tall2 = Squeeze(tall, all_of)
+    rows = Transpose <perm = [1, 0]> (tall2)
 """
 
 
@@ -307,7 +312,7 @@ def _in_order(nodes: list, known: set[str]) -> list:
     return ordered
 
 
-def _load(weights: str | Path) -> tuple[nn.Module, dict[str, str]]:
+def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
     path = find_weights(weights)
     generator, header = load_pretrained(path)
     about = header | {"resolution": header["resolution"] or RESOLUTION, "weights": path.stem}
@@ -327,13 +332,10 @@ def _trace(
         program = torch.export.export(
             module.eval(), (), inputs, dynamic_shapes=sizes, prefer_deferred_runtime_asserts_over_guards=True
         )
-        return torch.onnx.export(
-            program,
-            input_names=list(inputs),
-            output_names=outputs,
-            opset_version=OPSET,
-            verbose=False,
-        ).model_proto
+        onnx_program = torch.onnx.export(
+            program, input_names=list(inputs), output_names=outputs, opset_version=OPSET, verbose=False
+        )
+    return onnx_program.model_proto  # pyright: ignore[reportOptionalMemberAccess]  # None only for a file
 
 
 def _write(model: "onnx.ModelProto", path: Path, about: dict[str, str], half: bool) -> None:
@@ -396,12 +398,12 @@ def exportable(generator: nn.Module) -> nn.Module:
         if isinstance(module, Conv2dSame):  # run_padded makes all sides multiples of all strides
             module.__class__ = SameConv2d
         elif isinstance(module, InFloat32):
-            module.__class__ = nn.Conv2d
+            module.__class__ = nn.Conv2d  # pyright: ignore[reportAttributeAccessIssue]  # its own base class
     return generator
 
 
 def _size(size: Tensor) -> int:
-    size = size.item()
-    torch._check(size >= 1)
-    torch._check(size <= LARGEST)
-    return size
+    value = size.item()
+    torch._check(value >= 1)
+    torch._check(value <= LARGEST)
+    return value  # pyright: ignore[reportReturnType]  # an int, or a symbol for one while a graph is traced

@@ -5,9 +5,14 @@ There is no colour mathematics here: the graphs were traced from the library's o
 
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 BAND = 1 << 18  # pixels at a time
 
@@ -16,7 +21,7 @@ class LightColorizer:
     """Colours 8-bit photos with the three graphs that `colorize export --steps DIR` writes.
 
     Args:
-        folder: where the graphs are.
+        folder: folder with the graphs.
 
     Raises:
         FileNotFoundError: if one of them is missing.
@@ -44,8 +49,8 @@ class LightColorizer:
 
         Args:
             photo: (H, W, 3) or (H, W, 4) uint8, sRGB.
-            saturation: a factor for the chroma.
-            resolution: another than what suits the weights.
+            saturation: factor for the chroma.
+            resolution: overrides the resolution that the graphs name.
 
         Returns:
             The same shape and type, in colour.
@@ -69,8 +74,8 @@ class LightColorizer:
         return coloured
 
 
-def _runner(session):
-    return lambda **feeds: session.run(None, feeds)
+def _runner(session: "onnxruntime.InferenceSession") -> Callable[..., Sequence[np.ndarray]]:
+    return lambda **feeds: session.run(None, feeds)  # pyright: ignore[reportReturnType]  # here all are arrays
 
 
 def _rgba(photo: np.ndarray) -> np.ndarray:

@@ -17,6 +17,9 @@ import numpy as np
 import tifffile
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.MpoImagePlugin import MpoImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
@@ -26,9 +29,9 @@ from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
 from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
 
-MAX_PIXELS = 178_956_970  # above this Pillow, too, takes a picture for an attack
+MAX_PIXELS = 178_956_970  # Pillow's own limit, against files that would fill the memory
 
-# What Pillow knows of, but what is no photo, or needs another program: Ghostscript, Windows.
+# Formats that Pillow lists, but that are no photos, or need Ghostscript or Windows.
 _NO_PHOTOS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 SUFFIXES = {
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit",
@@ -43,7 +46,7 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
 
-# What the XMP data of a photo say that its upright copy must not: how it lies, and how it looks.
+# Parts of a photo's XMP data that its upright copy must not have: the orientation, and thumbnails.
 _OF_THE_PIXELS = re.compile(
     rb"tiff:Orientation=(?:\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>"
     rb"|<xmp:Thumbnails>.*?</xmp:Thumbnails>",
@@ -89,15 +92,15 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
         PhotoError: if the file is missing, empty, damaged, too large, or not a photo.
     """
     with _picture(path, max_pixels) as picture:
-        rgb = _deep(picture)
-        if rgb is not None:
-            rgb = _upright(rgb, picture.orientation)
+        content = _content(picture)
+        if isinstance(content, np.ndarray):
+            rgb = _upright(content, picture.orientation)
             return rgb if min_side is None else np.array(_shrink(Image.fromarray(to_8_bit(rgb)), min_side))
-        image = _shrink(picture.image, min_side)
+        image = _shrink(content, min_side)
         image.load()
         _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
         rgb = np.array(on_white(to_srgb(image)))
-        return _upright(rgb, _orientation(image))  # that of a TIFF is gone by now: Pillow has applied it
+        return _upright(rgb, _orientation(image))  # none for a TIFF: Pillow has applied it
 
 
 def left_out(path: str | Path) -> str:
@@ -107,14 +110,10 @@ def left_out(path: str | Path) -> str:
     """
     try:
         with _picture(path, MAX_PIXELS) as picture:
-            rest, kind = picture.others, "page" if picture.page is not None else "frame"
             if picture.page is None:
-                image = picture.image
-                if image.format == "MPO":  # phones append previews and brightness maps, which are no photos
-                    entries = image.mpinfo.get(0xB002, ())
-                    rest = sum("Multi-Frame" in str(e["Attribute"]["MPType"]) for e in entries[1:])
-                elif image.format != "PSD":  # its layers are in the picture
-                    rest = getattr(image, "n_frames", 1) - 1
+                rest, kind = _other_frames(picture.image), "frame"
+            else:
+                rest, kind = picture.others, "page"
             return f"{rest} of {rest + 1} {kind}s" if rest > 0 else ""
     except PhotoError:
         return ""
@@ -134,20 +133,20 @@ def save_photo(
     The file is written under a temporary name and then renamed.
 
     Args:
-        path: where to; the suffix says the format.  Missing folders are made.
+        path: file to write; its suffix decides the format.  Missing folders are made.
         rgb: (H, W, 3), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
         like: a photo whose EXIF data (camera, date, place, texts) and resolution are copied,
-            byte by byte, but for the orientation, which `rgb` has no more, and thumbnails.
-            A BMP gets the resolution alone.
+            byte by byte, except for the orientation (`rgb` is upright) and thumbnails.
+            A BMP gets only the resolution.
         overwrite: replace an existing file.
-        quality: of JPEG and WebP, up to 100.
-        mark: what made the picture, such as "colorize_lib 0.1.0".  It becomes the EXIF field
+        quality: quality of JPEG and WebP, up to 100.
+        mark: name of the program that made the picture, such as "colorize_lib 0.1.0".  It becomes the EXIF field
             `Software`, or `ProcessingSoftware` where the photo's owner has the former; in a PNG
             also the text `Software`.
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
-        PhotoError: if the suffix is not that of a known format, or the file cannot be written.
+        PhotoError: if the suffix belongs to no known format, or the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -157,7 +156,7 @@ def save_photo(
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
     try:
         data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
-    except Exception as error:  # such as a side of more pixels than the format knows
+    except Exception as error:  # for example, a side that is too long for the format
         raise PhotoError(f"{path} cannot be written as {kind} ({error}): choose PNG or TIFF") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +170,7 @@ def save_photo(
 
 
 def writable_path(path: str | Path) -> Path:
-    """The name under which a photo can be saved: a suffix that is only read becomes .png."""
+    """The path under which a photo can be saved: the suffix of a format that cannot be written becomes .png."""
     path = Path(path)
     return path if path.suffix.lower() in _FORMATS else path.with_suffix(".png")
 
@@ -179,9 +178,9 @@ def writable_path(path: str | Path) -> Path:
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize (H, W, 3) uint8 or uint16 to (height, width, 3) uint8: bicubic, antialiased.
 
-    As Pillow does it, to a rounding, and several times faster.
+    The same as Pillow's, up to rounding, and several times faster.
     """
-    planes = torch.from_numpy(np.require(to_8_bit(rgb), requirements="CW")).permute(2, 0, 1)
+    planes = torch.from_numpy(np.require(to_8_bit(rgb), requirements=["C", "W"])).permute(2, 0, 1)
     planes = resize(planes, [height, width], InterpolationMode.BICUBIC, antialias=True)
     return planes.permute(1, 2, 0).numpy()
 
@@ -214,13 +213,14 @@ def on_white(image: Image.Image) -> Image.Image:
 
 def turn_upright(image: Image.Image) -> Image.Image:
     """A PIL image, turned as its EXIF data says; the same image if they say nothing."""
-    name = getattr(image, "filename", None)
-    if name and image.format == "TIFF":
-        image.filename = ""  # else Pillow maps the file into memory, and scrambles what lies on its side
-    image.load()
-    if name:
+    if isinstance(image, TiffImageFile):
+        # With a name, Pillow maps the file into memory, and scrambles what lies on its side.
+        name, image.filename = image.filename, ""
+        image.load()
         image.filename = name
-    with suppress(Exception):  # malformed EXIF data raises many kinds
+    else:
+        image.load()
+    with suppress(Exception):  # malformed EXIF data raises many kinds of errors
         return ImageOps.exif_transpose(image)
     return image
 
@@ -228,14 +228,26 @@ def turn_upright(image: Image.Image) -> Image.Image:
 # Reading
 
 
-class _Picture(NamedTuple):
-    """An image file, opened, at the page that is the photo."""
+class _Tiff(NamedTuple):
+    """A TIFF file, opened, at the page that is the photo."""
 
     file: BinaryIO
-    image: Image.Image | None  # None for a TIFF that Pillow does not know
-    page: tifffile.TiffPage | None  # of a TIFF
+    page: tifffile.TiffPage
+    image: ImageFile | None  # None where Pillow does not know the page
     orientation: int
     others: int  # pages
+
+
+class _Other(NamedTuple):
+    """An image file of any other format, opened."""
+
+    file: BinaryIO
+    image: ImageFile
+    orientation: int
+    page: None = None
+
+
+_Picture = _Tiff | _Other
 
 
 @contextmanager
@@ -282,26 +294,26 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
     if profile:
         image.info["icc_profile"] = profile
     _check_size(path, image.size, max_pixels)
-    return _Picture(image.fp, image, None, _orientation(image), 0)
+    return _Other(file, image, _orientation(image))
 
 
-def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
+def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Tiff:
     page, index, others = choose_page(file)
     if is_raw(page):
         raise PhotoError(f"{path} is a raw file of a camera: develop it to a JPEG or TIFF first")
     _check_size(path, (page.imagewidth, page.imagelength), max_pixels)
     image = _at_page(file, page, index) if index is not None else None
     orientation = page.tags.valueof(ORIENTATION)
-    return _Picture(file, image, page, orientation if orientation in _UPRIGHT else 1, others)
+    return _Tiff(file, page, image, orientation if orientation in _UPRIGHT else 1, others)
 
 
-def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> Image.Image | None:
+def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> ImageFile | None:
     """Pillow's image of a page, or None: what Pillow cannot read, tifffile may."""
     file.seek(0)
     try:
         image = _identify(file)
         image.seek(index)
-    except Exception:  # of many kinds
+    except Exception:  # many kinds of errors
         return None
     image.info.pop("icc_profile", None)  # of the first page
     if profile := page_profile(page):
@@ -309,7 +321,7 @@ def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> Image.Image
     return image
 
 
-def _identify(file: BinaryIO) -> Image.Image:
+def _identify(file: BinaryIO) -> ImageFile:
     """`Image.open` by the content alone, and never through a program like Ghostscript."""
     for load_plugins in (Image.preinit, Image.init):  # the frequent formats; all
         load_plugins()
@@ -318,12 +330,12 @@ def _identify(file: BinaryIO) -> Image.Image:
     raise UnidentifiedImageError
 
 
-def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         raise PhotoError(_too_large(path, max_pixels))
 
 
-def _too_large(path: Path, max_pixels: int) -> str:
+def _too_large(path: str | Path, max_pixels: int) -> str:
     return (
         f"{path} has more than {max_pixels / 1e6:.0f} megapixels: scale it down, "
         "or raise the limit (max_pixels, --max-megapixels) if there is memory for it"
@@ -392,10 +404,20 @@ def _inflate(kind: bytes, chunk: bytes, limit: int) -> bytes:
         return b""
 
 
+def _other_frames(image: ImageFile) -> int:
+    """The number of photos in a file beside the first."""
+    if isinstance(image, MpoImageFile):  # phones append previews and brightness maps, which are no photos
+        entries = (image.mpinfo or {}).get(0xB002, ())
+        return sum("Multi-Frame" in str(entry["Attribute"]["MPType"]) for entry in entries[1:])
+    if image.format == "PSD":  # its layers are in the picture
+        return 0
+    return getattr(image, "n_frames", 1) - 1
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = Image.Image.getexif(image).get(ORIENTATION)  # PNG's own decodes the pixels, too
-    except Exception:  # malformed EXIF data raises many kinds
+    except Exception:  # malformed EXIF data raises many kinds of errors
         return 1
     return orientation if orientation in _UPRIGHT else 1
 
@@ -417,21 +439,21 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
     return image
 
 
-def _deep(picture: _Picture) -> np.ndarray | None:
-    """The photo that Pillow would cut to 8 bits or get wrong, not upright yet; None if Pillow reads it."""
-    image, page = picture.image, picture.page
-    if page is not None and (image is None or is_beyond_pillow(page)):
-        return read_page(page)
+def _content(picture: _Picture) -> np.ndarray | ImageFile:
+    """Pixels (H, W, 3), sRGB, not upright yet, where Pillow would cut them to 8 bits or get them wrong; else its image."""
+    if picture.image is None or picture.page is not None and is_beyond_pillow(picture.page):
+        return read_page(picture.page)
+    image = picture.image
     if image.format == "PNG" and bits_of_png(picture.file) == 16:
         return read_png_16(picture.file, image.info.get("icc_profile"))
     if image.mode.startswith("I"):
         return samples_to_srgb(_grey_16(image)[..., None], image.info.get("icc_profile"))
-    return None
+    return image
 
 
 def _grey_16(image: Image.Image) -> np.ndarray:
     grey = np.asarray(image)
-    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # white is 0
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(262) == 0:  # white is 0
         grey = 65535 - grey.astype(np.int64)
     if grey.size and (grey.min() < 0 or grey.max() > 65535):
         raise ValueError("its grey values do not fit 16 bits")
@@ -483,8 +505,7 @@ def _exif(picture: _Picture) -> bytes:
 def _dpi(picture: _Picture, turned: bool) -> tuple[float, float] | None:
     """Pixels per inch, along the width and the height of the upright photo."""
     try:
-        page = picture.page
-        dpi = page.get_resolution("INCH") if page is not None else picture.image.info["dpi"]
+        dpi = picture.image.info["dpi"] if picture.page is None else picture.page.get_resolution("INCH")
         x, y = (float(value) for value in dpi)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None

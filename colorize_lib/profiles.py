@@ -1,6 +1,6 @@
 """Colour profiles (ICC) → sRGB.
 
-A profile is taken by what it does, not by its name: "GIMP built-in Linear sRGB" is not sRGB.
+A profile is judged by what it does, not by its name: "GIMP built-in Linear sRGB" is not sRGB.
 """
 
 from functools import lru_cache
@@ -24,9 +24,10 @@ def image_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         image = _as_grey(image)
     elif space == "RGB":
         image = image.convert("RGB")
-    if space == {"L": "GRAY"}.get(image.mode, image.mode):
+    if profile and space == {"L": "GRAY"}.get(image.mode, image.mode):
         try:
-            return ImageCms.profileToProfile(image, _read(profile), _SRGB, outputMode="RGB")
+            converted = ImageCms.profileToProfile(image, _read(profile), _SRGB, outputMode="RGB")
+            return converted  # pyright: ignore[reportReturnType]  # None only with inPlace
         except ImageCms.PyCMSError:
             pass
     return image.convert("RGB")
@@ -43,7 +44,7 @@ def samples_to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
     elif space == "GRAY" and channels == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., :1]
     name = {1: "gray", 3: "rgb", 4: "cmyk"}[pixels.shape[2]]
-    if space == name.upper():
+    if profile and space == name.upper():
         grid = np.ascontiguousarray(pixels[..., 0] if name == "gray" else pixels)
         srgb = ImageCms.ImageCmsProfile(_SRGB).tobytes()
         try:
@@ -63,7 +64,7 @@ def _space(profile: bytes | None) -> str:
     if not profile:
         return ""
     try:
-        space = _read(profile).profile.xcolor_space.strip()
+        space = _read(profile).profile.xcolor_space.strip()  # pyright: ignore[reportAttributeAccessIssue]  # a CmsProfile
         return "" if space in ("RGB", "GRAY") and _is_srgb(profile, space) else space
     except (OSError, ImageCms.PyCMSError):
         return ""
@@ -82,7 +83,7 @@ def _is_srgb(profile: bytes, space: str) -> bool:
 
 
 def _read(profile: bytes) -> ImageCms.ImageCmsProfile:
-    """Read anew each time: a profile that is in use in two threads is not safe."""
+    """Read it again each time: sharing a profile between threads is not safe."""
     return ImageCms.ImageCmsProfile(BytesIO(profile))
 
 

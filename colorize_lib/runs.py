@@ -21,6 +21,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.data_loader import DataLoaderShard
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast
 from safetensors import SafetensorError
@@ -29,7 +30,7 @@ from tqdm.auto import tqdm
 
 from .checkpoints import save_checkpoint
 from .color import to_rgb
-from .data import Batch, DataLoaders, LabLoader
+from .data import Batch, DataLoaders, LabLoader, ResumableSampler
 from .files import sync_folder, write_whole
 from .metrics import measure_generator
 from .models import predict_ab
@@ -50,9 +51,9 @@ class Method(Protocol):
     """A way to train, as `fit` needs it: `L1Pretraining` and `AdversarialTraining` are two.
 
     Attributes:
-        networks: by name; one of them is the "generator".
-        optimizers: by name; their learning rates are the schedule's highest.
-        renew_norms: whether the running means of the generator's batch norms are taken anew at the end.
+        networks: networks by name; one of them is the "generator".
+        optimizers: optimizers by name; their learning rates are the schedule's highest.
+        renew_norms: whether the running means of the generator's batch norms are recomputed at the end.
     """
 
     networks: dict[str, nn.Module]
@@ -70,7 +71,7 @@ class Budget:
 
     Args:
         epochs: passes over the training photos; 20 if `minutes` is None too.
-        minutes: of training time, validation included.
+        minutes: minutes of training, validation included.
 
     Raises:
         ValueError: if there is nothing to do.
@@ -132,7 +133,7 @@ class Run:
     Args:
         method: its networks and optimizers are moved to the photos' device.
         dataloaders: see `make_dataloaders`.
-        budget: how long it lasts.
+        budget: epochs or minutes that it lasts.
         folder: keeps its files; None keeps nothing.
         mixed_precision, progress: see `fit`.
 
@@ -199,6 +200,11 @@ class Run:
         return self.accelerator.unwrap_model(self.method.networks["generator"])
 
     @property
+    def loader(self) -> DataLoaderShard:
+        """The training photos' loader, which shares them among the processes."""
+        return self.train.loader  # pyright: ignore[reportReturnType]  # Accelerate made it one
+
+    @property
     def epoch(self) -> int:
         """The present epoch, counted from 1."""
         return self.state.epoch + 1
@@ -222,10 +228,10 @@ class Run:
 
     def batches(self) -> Iterator[Batch]:
         """Training batches, epoch after epoch, from where the run stands until it is done."""
-        if not self.done and self.state.batch:
-            self.sampler.skip = self.state.batch * self.train.loader.total_batch_size
+        if not self.done and self.state.batch and isinstance(self.sampler, ResumableSampler):
+            self.sampler.skip = self.state.batch * self.loader.total_batch_size
         while not self.done:
-            self.train.loader.set_epoch(self.state.epoch)
+            self.loader.set_epoch(self.state.epoch)
             for batch in self.train:
                 yield batch
                 if self.done:
@@ -291,7 +297,7 @@ class Run:
 
 
 class RunFolder:
-    """The files of a run.  Nobody else writes them.
+    """The files of a run.  Only this class writes them.
 
         generator.safetensors, …   the weights of each network
         history.csv                a row for each epoch
@@ -303,7 +309,7 @@ class RunFolder:
     Args:
         path: the folder; it is made when there is something to save.
         resume: whether a run in it is resumed.
-        made_by: noted down in the checkpoints.
+        made_by: notes for the checkpoints.
         samples: number of photos in the sample pictures.
 
     Raises:
@@ -324,7 +330,7 @@ class RunFolder:
         return sorted((self.path / "state").glob("step_*"), reverse=True)
 
     def save(self, run: Run) -> None:
-        """Save the state, whole or not at all, then what people look at; then drop older states."""
+        """Save the state, whole or not at all, then the files for people; then drop older states."""
         part, state = self.path / "state" / "part", self.path / "state" / f"step_{run.state.step:08d}"
         about = describe(run)
         if run.accelerator.is_main_process:
@@ -355,7 +361,7 @@ class RunFolder:
         sync_folder(self.path)
 
     def _drop_states(self, newest: Path) -> None:
-        """Keep the newest and the one before it; what is ahead of it was damaged, and passed over."""
+        """Keep the newest and the one before it; a state ahead of it was damaged, and skipped."""
         before = [state for state in self.states() if state.name < newest.name]
         for state in self.states():
             if state not in (newest, *before[: self.KEPT - 1]):
@@ -400,13 +406,13 @@ def describe(run: Run) -> dict:
         "method": type(run.method).__name__,
         "networks": [network.config for network in networks],
         "batches": len(run.train),
-        "batch_size": run.train.loader.total_batch_size,
+        "batch_size": run.loader.total_batch_size,
     }
 
 
 def check_sampler(sampler: object) -> None:
     """Raise ValueError for a sampler that cannot start in the middle of an epoch."""
-    if not (hasattr(sampler, "set_epoch") and hasattr(sampler, "skip")):
+    if not isinstance(sampler, ResumableSampler):
         raise ValueError(
             f"a run with these batches could not be resumed, because {type(sampler).__name__} cannot start in the "
             "middle of an epoch: take make_dataloaders or its EpochSampler, or train without `out`"
@@ -513,7 +519,8 @@ def stopwatch(accelerator: Accelerator) -> Callable[[], float]:
         now = monotonic()
         seconds, last = now - last, now
         if accelerator.num_processes > 1:  # or they would disagree on when to save and to stop
-            seconds = broadcast(torch.tensor(seconds, device=accelerator.device)).item()
+            shared = broadcast(torch.tensor(seconds, device=accelerator.device))
+            seconds = shared.item()
         return seconds
 
     return tick

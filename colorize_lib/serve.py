@@ -57,7 +57,7 @@ def make_app(
     photo in colour, in its own format, or with `{"error": "one sentence"}`.
 
     Args:
-        colorizer: what colours.
+        colorizer: colorizer for the photos.
         most_bytes: the largest upload.
         hosts: names by which the page may be called; others are refused, so that no other
             website can reach it by giving itself this computer's address.

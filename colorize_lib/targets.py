@@ -14,7 +14,7 @@ from .photos import writable_path
 
 @dataclass
 class Plan:
-    """{photo: target}, and what is not coloured: why not, or how many of what kind."""
+    """{photo: target}, and the files that are not coloured: the reasons, and the numbers of files by suffix."""
 
     targets: dict[Path, Path] = field(default_factory=dict)
     there: int = 0
@@ -26,11 +26,11 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
     """Find the photos, and a place for each in colour.
 
     Args:
-        given: photos, folders of them, or patterns such as `*.jpg`, for shells that leave those to us.
+        given: photos, folders of them, or patterns such as `*.jpg`, which some shells do not expand.
         out: the folder for the results.  If it lies in one of the folders, or is reached from
             there by a link, what is in it is our own work, and no photo.
-        overwrite: replace results that are there already; photos are never replaced.
-        suffix: of the results, such as ".png"; None: that of the photo, if it can be written.
+        overwrite: replace existing results; photos are never replaced.
+        suffix: suffix of the results, such as ".png"; None: the photo's own, if it can be written.
     """
     made, found, seen = Plan(), [], set()
     for path in (path for pattern in given for path in _expand(pattern)):

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import update_bn
 
 from .data import Batch, DataLoaders, LabLoader
@@ -32,8 +33,8 @@ class L1Pretraining:
     Args:
         generator: L → ab.
         lr: Adam's learning rate; 1e-4, as in the tutorial's article.
-        encoder_lr: another one for `generator.encoder`, if it has one.
-        weight_decay: decoupled, as in AdamW.
+        encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
+        weight_decay: weight decay of AdamW, decoupled from the gradient.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class L1Pretraining:
         self.networks = {"generator": generator}
         self.renew_norms = False
         groups = parameter_groups(generator, lr, encoder_lr)
-        self.optimizers = {"generator": torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)}
+        adam = torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)
+        self.optimizers: dict[str, Optimizer] = {"generator": adam}
 
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         optimizer = self.optimizers["generator"]
@@ -69,16 +71,16 @@ class AdversarialTraining:
         generator: L → ab.
         discriminator: L and ab, concatenated → logits; None for a new `PatchDiscriminator`, with
             spectral norm for the hinge loss (Miyato et al., ICLR 2018), else with pix2pix's batch norm.
-        lambda_l1: λ; 100 in the paper.
-        gan_mode, real_label: see `GANLoss`.
+        lambda_l1: weight λ of the L1 loss; 100 in the paper.
+        gan_mode, real_label: options of `GANLoss`.
         chroma: factor for the chroma of the true photos that the discriminator is shown (DDColor's
             authors enhance theirs by 1.2, in RGB).  L1 keeps to the true colours.
         hold_norms: use and keep the running means that the generator's batch norms came
             with, as evaluation does.  So the discriminator sees what the generator will
             paint.  It is for a pretrained generator: one that starts from scratch needs the
-            statistics of its batches, and `fit` takes its running means anew at the end.
-        lr, discriminator_lr, betas: of Adam; 2e-4 and (0.5, 0.999) in the paper.
-        encoder_lr: another one for `generator.encoder`, if it has one.
+            statistics of its batches, and `fit` recomputes its running means at the end.
+        lr, discriminator_lr, betas: Adam's learning rates and betas; 2e-4 and (0.5, 0.999) in the paper.
+        encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class AdversarialTraining:
             norm="spectral" if gan_mode == "hinge" else "batch"
         )
         self.networks = {"generator": generator, "discriminator": discriminator}
-        self.optimizers = {
+        self.optimizers: dict[str, Optimizer] = {
             "generator": torch.optim.Adam(parameter_groups(generator, lr, encoder_lr), lr=lr, betas=betas),
             "discriminator": torch.optim.Adam(
                 discriminator.parameters(), lr=discriminator_lr or lr, betas=betas
@@ -129,8 +131,8 @@ class AdversarialTraining:
         accelerator.backward(loss_d)
         self.optimizers["discriminator"].step()
 
-        # The generator learns to be called real, and to be right.  The discriminator holds
-        # still; unwrapped, because several processes need not agree on gradients that it does not get.
+        # The generator learns to fool the discriminator, and to match the true colours.  The discriminator
+        # is frozen, so it is used without its wrapper for several processes: it has no gradients to share.
         discriminator.requires_grad_(False)
         with accelerator.autocast():
             judged = accelerator.unwrap_model(discriminator)(torch.cat([L, fake], dim=1))
@@ -150,10 +152,10 @@ class AdversarialTraining:
         }
 
 
-METHODS = {"l1": L1Pretraining, "adversarial": AdversarialTraining}
+METHODS: dict[str, Callable[..., Method]] = {"l1": L1Pretraining, "adversarial": AdversarialTraining}
 
-# What each generator is trained with: options of the method, and the schedule.  `unet` and
-# `dynamic_unet` follow the tutorial's article; chroma_unet, what a laptop's minutes do best with.
+# Options of the method, and the schedule, for each generator.  `unet` and `dynamic_unet` follow
+# the tutorial's article; those of `chroma_unet` gave the best results in a few minutes on a laptop.
 RECIPES = {
     ("unet", "l1"): {"lr": 2e-4},
     ("dynamic_unet", "l1"): {"lr": 1e-4},
@@ -176,7 +178,7 @@ def pretrain(
         generator: L (B, 1, H, W) → ab (B, 2, H, W); see `Generator` for others.
         dataloaders: see `make_dataloaders`.
         epochs: 20 if neither this nor `minutes` is given, as in the tutorial's article.
-        options: those of `L1Pretraining` (lr, encoder_lr, weight_decay) and of `fit` (minutes, schedule,
+        options: options of `L1Pretraining` (lr, encoder_lr, weight_decay) and `fit` (minutes, schedule,
             out, resume …), such as `**RECIPES["chroma_unet", "l1"]`.
 
     Returns:
@@ -203,7 +205,7 @@ def train_adversarial(
         generator: L → ab, best pretrained.
         discriminator: (B, 3, H, W) → logits; None for a new one, see `AdversarialTraining`.
         dataloaders, epochs: as for `pretrain`.
-        options: those of `AdversarialTraining` (lambda_l1, gan_mode …) and of `fit`, such as
+        options: options of `AdversarialTraining` (lambda_l1, gan_mode …) and `fit`, such as
             `**RECIPES["chroma_unet", "adversarial"]`.
 
     Returns:
@@ -219,7 +221,7 @@ def train_adversarial(
 
 
 def options_of(function: Callable, options: dict) -> dict:
-    """Those of the options that a function, or a class, has a parameter for."""
+    """The options for which a function, or a class, has a parameter."""
     return {name: options[name] for name in inspect.signature(function).parameters if name in options}
 
 
@@ -242,7 +244,7 @@ def batch_norms(network: nn.Module) -> list[nn.Module]:
 
 
 def renew_norms(generator: nn.Module, batches: LabLoader, count: int = 50) -> None:
-    """Take the running means of a generator's batch norms anew, for its present weights.
+    """Recompute the running means of a generator's batch norms for its present weights.
 
     While a network trains, its batch norms use the statistics of each batch; when it is
     used, their running means.  These lag behind the weights: after an adversarial stage
@@ -299,27 +301,28 @@ def fit(
 
     With `out`, the run keeps its files there (see `RunFolder`): the weights, the
     history, sample pictures, and the state from which it is resumed after a stop or
-    a kill.  On the CPU, a run of so many epochs that was killed and resumed ends
-    with the same weights, to the bit, as one that was not.
+    a kill.  On the CPU, a run limited by `epochs` that is killed and resumed ends with
+    exactly the same weights as an uninterrupted one.
 
     After adversarial training on batch statistics, the running means of the
-    generator's batch norms are taken anew (see `renew_norms`).
+    generator's batch norms are recomputed (see `renew_norms`).
 
     Args:
         method: `L1Pretraining`, `AdversarialTraining`, or another `Method`.
         dataloaders: see `make_dataloaders`.  Training is on their device.
         epochs: passes over the training photos; 20 if `minutes` is None too.
-        minutes: of training time, validation included.
-        schedule: of the learning rates: `constant`, `one_cycle`, `linear_decay`.
-        out: the run's folder; None keeps nothing.
+        minutes: minutes of training, validation included.
+        schedule: course of the learning rates: `constant`, `one_cycle`, `linear_decay`.
+        out: folder of the run; None keeps nothing.
         resume: resume the run in `out`, if there is one.
-        save_minutes: how often the state is saved; also at the end.
+        save_minutes: minutes between savings of the state, which is also saved at the end.
         validate_every: epochs between measurements on the validation photos.
-        samples: validation photos in the sample pictures.
-        seed: of everything random in the training (dropout).
-        mixed_precision: `no`, `fp16` or `bf16`; None: as `accelerate` is set up, else `no`.
+        samples: number of validation photos in the sample pictures.
+        seed: random seed for everything random in the training (dropout).
+        mixed_precision: type of the calculations: `no`, `fp16` or `bf16`; None: as `accelerate` is
+            configured, else `no`.
         progress: show a progress bar, and a line per validation, on stdout.
-        made_by: noted down in the checkpoints.
+        made_by: notes for the checkpoints.
 
     Returns:
         The history: a row per epoch: epoch, step, minutes, the mean training

@@ -112,7 +112,7 @@ def show_beside_truth(chosen: Sequence[Coloured]) -> None:
 def show_shares(shares: Sequence[float]) -> None:
     """How the errors lie, as shares of grey's: a histogram."""
     _, ax = plt.subplots(figsize=(7, 2.6))
-    ax.hist(np.clip(shares, 0, 2), bins=np.arange(0, 2.01, 0.1))
+    ax.hist(np.clip(shares, 0, 2), bins=np.arange(0, 2.01, 0.1).tolist())
     ax.axvline(1, color=ACCENT)
     ax.text(1.02, ax.get_ylim()[1] * 0.9, "grey", color=ACCENT)
     ax.set(xlabel="error of the guess / error of grey (2: two or more)", ylabel="photos")

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from ..color import AB_SCALE, fit_to_gamut, lab_to_rgb
-from ..data import Batch, LabLoader
+from ..data import Batch, EpochSampler, LabLoader
 from ..display import ACCENT, INK, SOFT, to_image, to_rgb
 
 BLUE, RED, AMBER = "#2c6fbb", ACCENT, "#e0a030"
@@ -93,7 +95,7 @@ def paint(ab: Tensor) -> Tensor:
 
 
 def draw_plane(
-    ax: plt.Axes, title: str, photos: Tensor | None = None, *,
+    ax: Axes, title: str, photos: Tensor | None = None, *,
     path: Tensor | None = None, end: Tensor | None = None, points: Tensor | None = None, judge: nn.Module | None = None,
 ) -> None:  # fmt: skip
     """One game on the a*b* plane.
@@ -102,7 +104,7 @@ def draw_plane(
         photos: (N, 2), a* and b* of true colours: grey dots.
         path: (N, 2), where a generator went: a line from the white ring.
         end: (2,), the colour to show as a swatch.
-        points: (N, 2), colours of a generator with noise: black dots; those beyond the edge lie on it.
+        points: (N, 2), colours of a generator with noise: black dots; colours beyond the edge are drawn on it.
         judge: from a*, b* over `AB_SCALE` to a logit; drawn is where it says "half" (solid) and "four fifths" (dotted).
     """
     ax.imshow(to_image(plane()), extent=(-EDGE, EDGE, -EDGE, EDGE), interpolation="bilinear")
@@ -134,11 +136,11 @@ def draw_plane(
     ax.set_title(title, fontsize=12)
 
 
-def show_planes(games: Mapping[str, dict], photos: Tensor | None = None) -> None:
+def show_planes(games: Mapping[str, dict[str, Any]], photos: Tensor | None = None) -> None:
     """Some games side by side: {title: arguments of `draw_plane`}."""
     figure, axes = plt.subplots(1, len(games), figsize=(2.4 * len(games), 2.85), sharey=True, squeeze=False)
     for ax, (title, game) in zip(axes[0], games.items(), strict=True):
-        draw_plane(ax, title, **({"photos": photos} | game))
+        draw_plane(ax, title, **{"photos": photos, **game})
     axes[0, 0].set_ylabel("b*: blue to yellow")
     plt.show()
 
@@ -170,7 +172,8 @@ def show_best_judge(x: Tensor, worlds: Mapping[str, tuple[Tensor, Tensor, Tensor
 def draw_batches(loader: LabLoader, count: int) -> Iterator[Batch]:
     """So many training batches, epoch after epoch, each with a new order and new crops."""
     for epoch in range(-(-count // len(loader))):
-        loader.loader.sampler.set_epoch(epoch)
+        if isinstance(sampler := loader.loader.sampler, EpochSampler):
+            sampler.set_epoch(epoch)
         yield from islice(loader, count - epoch * len(loader))
 
 

@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from ..color import fit_to_gamut, lab_to_rgb
@@ -38,7 +40,7 @@ def enlarged(ab: Tensor, L: Tensor) -> Tensor:
     return to_rgb(L, F.interpolate(ab, size=L.shape[-2:], mode="bilinear"))
 
 
-def _place(ax: plt.Axes, picture: Tensor, left: float, bottom: float, width: float, height: float) -> None:
+def _place(ax: Axes, picture: Tensor, left: float, bottom: float, width: float, height: float) -> None:
     ax.imshow(
         to_image(picture),
         extent=(left, left + width, bottom, bottom + height),
@@ -104,12 +106,12 @@ def draw_stamps(picture: Tensor, pattern: Tensor, stamp: Callable) -> None:
     plt.show()
 
 
-def _numbers(ax: plt.Axes, values: Tensor, tints: Sequence[Sequence[str]], title: str) -> None:
+def _numbers(ax: Axes, values: Tensor, tints: Sequence[Sequence[str]], title: str) -> None:
     height, width = values.shape
     for y in range(height):
         for x in range(width):
             tint = tints[y][x]
-            ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=tint, edgecolor=SOFT, linewidth=0.7))
+            ax.add_patch(Rectangle((x, y), 1, 1, facecolor=tint, edgecolor=SOFT, linewidth=0.7))
             if values[y, x]:
                 ink = "white" if tint in (BLUE, GREEN, RED) else INK
                 ax.text(
@@ -134,7 +136,7 @@ def show_fields(photo: Tensor, boxes: Sequence[tuple[int, int, int, int]], first
     ax.imshow(to_image(photo))
     for number, (x, y, w, h) in enumerate(boxes, start=first):
         for colour, thick in (("black", 3.4), ("white", 1.6)):
-            ax.add_patch(plt.Rectangle((x, y), w, h, fill=False, color=colour, linewidth=thick))
+            ax.add_patch(Rectangle((x, y), w, h, fill=False, color=colour, linewidth=thick))
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         ax.text(x + w / 2, y, str(number), ha="center", va="center", fontsize=10, bbox=box)
     ax.axis("off")
@@ -227,8 +229,8 @@ def show_median(ab: Tensor, lightness: float) -> tuple[Tensor, Tensor]:
     )
     some = ab[:, torch.linspace(0, ab.shape[1] - 1, 40).long()]
     for i, point in enumerate(some.T):
-        swatches.add_patch(plt.Rectangle((i % 8, 2 + i // 8), 0.94, 0.94, color=_colour(point, lightness)))
-    swatches.add_patch(plt.Rectangle((0, 0), 7.94, 1.6, color=_colour(median, lightness)))
+        swatches.add_patch(Rectangle((i % 8, 2 + i // 8), 0.94, 0.94, color=_colour(point, lightness)))
+    swatches.add_patch(Rectangle((0, 0), 7.94, 1.6, color=_colour(median, lightness)))
     swatches.text(
         3.97,
         0.8,
@@ -301,7 +303,7 @@ def show_patches(photo: Tensor, strength: Tensor, corner: tuple[int, int], field
     for rows, columns, colour in ((0, 0, "white"), (0, 1, "#f4d35e"), (-8, -8, "#7fd0ff")):
         x, y = left + step * columns, top + step * rows
         for ink, thick in (("black", 3.6), (colour, 1.8)):
-            whole.add_patch(plt.Rectangle((x, y), field, field, fill=False, color=ink, linewidth=thick))
+            whole.add_patch(Rectangle((x, y), field, field, fill=False, color=ink, linewidth=thick))
     patch.imshow(picture[top : top + field, left : left + field])
     weight.imshow(strength[top : top + field, left : left + field], cmap="magma")
     for ax, title in (

@@ -6,8 +6,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..color import AB_SCALE, fit_to_gamut, lab_to_rgb
@@ -68,7 +71,7 @@ def ab_plane(L: float, side: int = 220) -> tuple[Tensor, Tensor]:
     return torch.where(inside, lab_to_rgb(lab)[0], torch.tensor(0.93)), inside
 
 
-def draw_ab_plane(L: float, ax: plt.Axes) -> None:
+def draw_ab_plane(L: float, ax: Axes) -> None:
     """The plane at lightness L with its axes."""
     ax.imshow(
         to_image(ab_plane(L)[0]), extent=(-AB_SCALE, AB_SCALE, -AB_SCALE, AB_SCALE), interpolation="bilinear"
@@ -118,7 +121,7 @@ def show_crops(
     ax.imshow(to_image(photo))
     ax.axis("off")
     for i, (top, left, height, width) in enumerate(boxes):
-        ax.add_patch(plt.Rectangle((left, top), width, height, fill=False, color=f"C{i}", linewidth=2))
+        ax.add_patch(Rectangle((left, top), width, height, fill=False, color=f"C{i}", linewidth=2))
         spot = {"color": "white", "backgroundcolor": f"C{i}", "ha": "right", "va": "bottom", "fontsize": 9}
         ax.text(left + width - 6, top + height - 6, str(i + 1), **spot)
     plt.show()
@@ -143,7 +146,7 @@ def show_costs(share: float, first: str, second: str) -> None:
         first, second: names of colours that matplotlib knows.
     """
     t = np.linspace(0, 1, 201)  # 0: the second colour, 1: the first
-    ends = np.array([plt.matplotlib.colors.to_rgb(name) for name in (second, first)])
+    ends = np.array([to_rgb(name) for name in (second, first)])
     _, axes = plt.subplots(1, 2, figsize=(9, 2.8))
     for ax, power, title in zip(axes, (1, 2), ("absolute error", "squared error"), strict=True):
         cost = share * (1 - t) ** power + (1 - share) * t**power

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from io import BytesIO
 from typing import Any
@@ -62,26 +62,12 @@ def pick_pixel(
     values = torch.cat([part.float() for part in parts], dim=1)[0].permute(1, 2, 0).round().to(torch.int16)
     buffer = BytesIO()
     Image.fromarray(small).save(buffer, "PNG")
-    x, y = across // 2, height // 2
-    first = values[y, x].tolist()
-    told = [
+    first = values[height // 2, across // 2].tolist()
+    numbers = [
         *map(str, first[:3]),
         *(f"{v / 1000:.3f}" for v in first[3:6]),
         *(f"{v / 10:.1f}" for v in first[6:]),
     ]
-    rows = "".join(
-        f'<tr><th scope="row" style="text-align:left">{name}</th>'
-        + "".join(
-            f'<td style="width:70px;text-align:right">{value}</td>' for value in told[3 * i : 3 * i + 3]
-        )
-        + "</tr>"
-        for i, name in enumerate(("R, G, B", "X, Y, Z", "L*, a*, b*"))
-    )
-    ranges = "".join(
-        f'<label style="display:block">{name} <input type="range" data-lm-suppress-shortcuts="true" min="0" max="{top - 1}" value="{start}" '
-        'style="width:200px;vertical-align:middle"></label>'
-        for name, top, start in (("left – right", across, x), ("down – up", height, height - 1 - y))
-    )
     html = (
         f'<div class="pick-pixel" data-shape="{json.dumps([height, across])}" '
         f'data-values="{base64.b64encode(values.contiguous().numpy().tobytes()).decode()}" '
@@ -92,10 +78,36 @@ def pick_pixel(
         '<div class="mark" style="position:absolute;left:50%;top:50%;width:12px;height:12px;margin:-8px;'
         'border:2px solid white;outline:2px solid black;pointer-events:none"></div></div>'
         f'<div><div class="swatch" style="width:290px;height:46px;background:rgb({first[0]},{first[1]},{first[2]})"></div>'
-        f'<table role="status" style="margin:8px 0">{rows}</table>{ranges}</div><script>{_PICK}</script></div>'
+        f'<table role="status" style="margin:8px 0">{_rows(numbers)}</table>{_ranges(across, height)}</div>'
+        f"<script>{_PICK}</script></div>"
     )
     return Page(
-        html, f"The pixel in the middle: R, G, B {told[:3]}, X, Y, Z {told[3:6]}, L*, a*, b* {told[6:]}"
+        html,
+        f"The pixel in the middle: R, G, B {numbers[:3]}, X, Y, Z {numbers[3:6]}, L*, a*, b* {numbers[6:]}",
+    )
+
+
+def _rows(numbers: Sequence[str]) -> str:
+    """The rows of the table: RGB, XYZ and Lab."""
+    return "".join(
+        f'<tr><th scope="row" style="text-align:left">{name}</th>'
+        + "".join(
+            f'<td style="width:70px;text-align:right">{value}</td>' for value in numbers[3 * i : 3 * i + 3]
+        )
+        + "</tr>"
+        for i, name in enumerate(("R, G, B", "X, Y, Z", "L*, a*, b*"))
+    )
+
+
+def _ranges(width: int, height: int) -> str:
+    """The two sliders, which start in the middle."""
+    return "".join(
+        f'<label style="display:block">{name} <input type="range" data-lm-suppress-shortcuts="true" min="0" max="{top - 1}" value="{start}" '
+        'style="width:200px;vertical-align:middle"></label>'
+        for name, top, start in (
+            ("left – right", width, width // 2),
+            ("down – up", height, height - 1 - height // 2),
+        )
     )
 
 
@@ -141,8 +153,10 @@ def mixed(fit_to_gamut: Callable[[Tensor], Tensor], L: float, a: float, b: float
             f'<div style="margin-right:16px"><div style="width:200px;height:90px;background:rgb({red},{green},{blue})"></div>'
             f"{escape(name)}: L* {shown[0]:.0f}, a* {shown[1]:.0f}, b* {shown[2]:.0f}</div>"
         )
-    told = "sRGB can show this colour: both ways are the same." if inside else "sRGB cannot show this colour."
-    return f'<div style="line-height:1.6"><div style="display:flex;flex-wrap:wrap">{cells}</div><b>{told}</b></div>'
+    verdict = (
+        "sRGB can show this colour: both ways are the same." if inside else "sRGB cannot show this colour."
+    )
+    return f'<div style="line-height:1.6"><div style="display:flex;flex-wrap:wrap">{cells}</div><b>{verdict}</b></div>'
 
 
 def lazy_network(ab: Tensor, L: Tensor, rivals: dict[str, float]) -> Any:
@@ -174,8 +188,8 @@ def lazy_network(ab: Tensor, L: Tensor, rivals: dict[str, float]) -> Any:
         Image.fromarray(to_image(rgb)).save(buffer, "PNG")
         picture.value = buffer.getvalue()
         error = (some - colour).abs().mean().item() * AB_SCALE
-        told = "".join(f"<br>{escape(name)}: {value:.2f}" for name, value in rivals.items())
-        answer.value = f"<b>your colour: {error:.2f}</b>{told}"
+        others = "".join(f"<br>{escape(name)}: {value:.2f}" for name, value in rivals.items())
+        answer.value = f"<b>your colour: {error:.2f}</b>{others}"
 
     for knob in knobs:
         knob.observe(show, "value")

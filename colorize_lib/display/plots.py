@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from ..color import to_rgb
@@ -78,7 +80,7 @@ def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) 
     show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
 
 
-def draw_unet(block: nn.Module, size: int, ax: plt.Axes | None = None, title: str = "") -> None:
+def draw_unet(block: nn.Module, size: int, ax: Axes | None = None, title: str = "") -> None:
     """Draw nested `UnetBlock`s: the way down on the left, the way up on the right, skips across.
 
     Args:
@@ -97,7 +99,7 @@ def draw_unet(block: nn.Module, size: int, ax: plt.Axes | None = None, title: st
         _, ax = plt.subplots(figsize=(11, 0.62 * depth + 0.8))
 
     def box(x: float, y: float, channels: int, side: int, colour: str) -> None:
-        ax.add_patch(plt.Rectangle((x - 0.42, y - 0.34), 0.84, 0.68, color=colour, alpha=0.9, linewidth=0))
+        ax.add_patch(Rectangle((x - 0.42, y - 0.34), 0.84, 0.68, color=colour, alpha=0.9, linewidth=0))
         ax.text(
             x, y, f"{channels}\n{side}²", ha="center", va="center", fontsize=8, color="white", linespacing=1
         )
@@ -109,7 +111,7 @@ def draw_unet(block: nn.Module, size: int, ax: plt.Axes | None = None, title: st
         x, y, side = depth - i, -i, size >> i
         down, up = (next(m for m in part if hasattr(m, "kernel_size")) for part in (level.down, level.up))
         frame = (-x - 0.47, -depth - 0.42), 2 * x + 0.94, depth - i + 0.84
-        ax.add_patch(plt.Rectangle(*frame, fill=False, color=SOFT, linewidth=0.8))
+        ax.add_patch(Rectangle(*frame, fill=False, color=SOFT, linewidth=0.8))
         box(-x, y, down.in_channels, side, BLUE)
         box(x, y, up.out_channels, side, ACCENT)
         arrow((-x, y - 0.34), (1 - x - 0.1 * (x == 1), y - 0.66), BLUE)

@@ -1,6 +1,6 @@
 """The colours and the style of all figures."""
 
-import matplotlib.pyplot as plt
+from cycler import cycler
 
 BLUE, GREEN = "#2c6fbb", "#2e8b57"
 INK, ACCENT, SOFT = "#333333", "#c0392b", "#9aa5b1"
@@ -18,5 +18,5 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, ACCENT, GREEN, "#e0a030", "#7d5ba6", SOFT]),
+    "axes.prop_cycle": cycler(color=[BLUE, ACCENT, GREEN, "#e0a030", "#7d5ba6", SOFT]),
 }

@@ -12,13 +12,16 @@ from .generator import Generator, ab_of, inputs_of, predict_ab
 from .patchgan import PatchDiscriminator
 from .unet import Unet, init_weights
 
-GENERATORS = {
+GENERATORS: dict[str, type[Generator]] = {
     "unet": Unet,
     "dynamic_unet": DynamicUnetGenerator,
     "chroma_unet": ChromaUnet,
 }
 
-DISCRIMINATORS = {"patchgan": PatchDiscriminator, "feature_discriminator": FeatureDiscriminator}
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
+    "patchgan": PatchDiscriminator,
+    "feature_discriminator": FeatureDiscriminator,
+}
 
 __all__ = [
     "DISCRIMINATORS",
@@ -37,7 +40,7 @@ __all__ = [
 ]
 
 
-def build_generator(name: str = "chroma_unet", **options) -> nn.Module:
+def build_generator(name: str = "chroma_unet", **options) -> Generator:
     """Build a generator.
 
     Args:

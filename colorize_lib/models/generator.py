@@ -1,8 +1,8 @@
-"""What a generator is: given something of a batch, it returns something that becomes ab.
+"""The base class of generators: from a part of a batch to something that becomes ab.
 
 Most generators are given L and return ab, and need neither method here.  One that
-predicts classes of colours, or that is given hints, says so by overriding them;
-the training, the metrics, the sample pictures and `Colorizer` ask.
+predicts classes of colours, or that is given hints, overrides them; the training,
+the metrics, the sample pictures and `Colorizer` call them.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ class Generator(nn.Module):
     config: dict
 
     def inputs(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """What `forward` is given of a batch {"L": (B, 1, H, W), …}: here L."""
+        """The input of `forward`, out of a batch {"L": (B, 1, H, W), …}: here L."""
         return batch["L"]
 
     def to_ab(self, output: Tensor) -> Tensor:
-        """What `forward` returned → normalised ab, (B, 2, H, W): here the same."""
+        """The output of `forward` → normalised ab, (B, 2, H, W): here the same."""
         return output
 
 
@@ -34,19 +34,19 @@ def predict_ab(generator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def inputs_of(generator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """What a generator is given of a batch; a module that is no `Generator` is given L."""
+    """A generator's input, out of a batch; the input of a module that is no `Generator` is L."""
     plain = unwrapped(generator)
     return plain.inputs(batch) if isinstance(plain, Generator) else batch["L"]
 
 
 def ab_of(generator: nn.Module, output: Tensor) -> Tensor:
-    """The ab in a generator's output; that of a module that is no `Generator` is ab already."""
+    """The ab in a generator's output; the output of a module that is no `Generator` is ab already."""
     plain = unwrapped(generator)
     return plain.to_ab(output) if isinstance(plain, Generator) else output
 
 
 def unwrapped(generator: nn.Module) -> nn.Module:
-    """A generator without what torch.compile and training in several processes put around it."""
+    """A generator without the wrappers of torch.compile and of training in several processes."""
     for wrapper in ("_orig_mod", "module"):
         if not isinstance(generator, Generator):
             generator = getattr(generator, wrapper, generator)

@@ -1,7 +1,7 @@
 """Mixed precision on a CPU, except for the one kind of layer that it slows down."""
 
 import torch
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 

@@ -1,4 +1,4 @@
-"""Makes the bundled weights anew: `make weights PHOTOS=…`, or python colorize_lib/weights/make.py PHOTOS.
+"""Trains the bundled weights again: `make weights PHOTOS=…`, or python colorize_lib/weights/make.py PHOTOS.
 
 PHOTOS holds train/ and val/, folders of colour photos.  The stages follow each
 other, each a `colorize train` in a folder of its own under --out; an interrupted
@@ -15,8 +15,7 @@ from pathlib import Path
 
 import torch
 
-from colorize_lib import load_checkpoint, save_checkpoint
-from colorize_lib.checkpoints import read_header
+from colorize_lib.checkpoints import load_generator, read_header, save_checkpoint
 from colorize_lib.models import ChromaUnet
 
 AWAY_AND_AT_HOME = {"queries_192": 0.7, "l1_192": 0.3}
@@ -66,7 +65,7 @@ def mean_of(shares: Mapping[str, float], out: Path) -> Path:
     """
     files = {name: out / name / "generator.safetensors" for name in shares}
     first, *_ = files.values()
-    generator = load_checkpoint(first)
+    generator = load(first)
     states = {name: weights(file, generator) for name, file in files.items()}
     mean = {
         key: sum(share * states[name][key] for name, share in shares.items())
@@ -81,9 +80,16 @@ def mean_of(shares: Mapping[str, float], out: Path) -> Path:
     return file
 
 
+def load(file: Path) -> ChromaUnet:
+    generator = load_generator(file)
+    if not isinstance(generator, ChromaUnet):
+        raise TypeError(f"{file} holds a {type(generator).__name__}: a stage trains a ChromaUnet")
+    return generator
+
+
 def weights(file: Path, like: ChromaUnet) -> dict[str, torch.Tensor]:
     """A stage's weights, with colour queries if the generator `like` has some."""
-    generator = load_checkpoint(file)
+    generator = load(file)
     if generator.queries is not None or like.queries is None:
         return generator.state_dict()
     generator.add_queries(like.config["queries"])
@@ -119,7 +125,7 @@ def make(
     file = mean_of(start, out) if isinstance(start, Mapping) else out / start if start else None
     if options is not None:
         run(name, file, f"{options} --mixed-precision bf16", photos, out)
-    else:
+    elif file:
         (out / name).mkdir(exist_ok=True)
         file.replace(out / name / "generator.safetensors")
 
@@ -137,7 +143,7 @@ def main() -> None:
         last = options.out / stages[-1][0] / "generator.safetensors"
         file = options.out / f"{weights}.safetensors"
         made_by = read_header(last)["made_by"]
-        save_checkpoint(file, load_checkpoint(last), dtype=torch.float16, resolution=256, made_by=made_by)
+        save_checkpoint(file, load(last), dtype=torch.float16, resolution=256, made_by=made_by)
         print(f"{weights}: {file}")
 
 
