@@ -69,21 +69,20 @@ def draw_paths(paths: Mapping[str, Sequence[tuple[float, float]]], stop: tuple[f
 
     Args:
         paths: (ab error, colourfulness) after each epoch, from a common start.
-        stop: where to stop, for a ring.
+        stop: where to stop, for a ring.  A square marks each end.
     """
     _, ax = plt.subplots(figsize=(6, 3.6))
     for (name, path), colour in zip(paths.items(), LINES, strict=False):
         x, y = zip(*path, strict=True)
-        ax.plot(x, y, "-o", markersize=4, color=colour)
-        ax.annotate(
-            name, (x[-1], y[-1]), xytext=(9, -3), textcoords="offset points", color=colour, weight="bold"
-        )
+        ax.plot(x, y, "-o", markersize=4, color=colour, label=name)
+        ax.plot(x[-1], y[-1], "s", markersize=8, color=colour)
     (start,) = {path[0] for path in paths.values()}
     ax.plot(*start, "o", markersize=9, color=INK)
     ax.annotate("start", start, xytext=(9, -14), textcoords="offset points")
     ax.plot(*stop, "o", markersize=16, fillstyle="none", color=INK)
     ax.set(xlabel="ab error, unseen photos", ylabel="colourfulness")
-    ax.margins(x=0.25, y=0.15)
+    ax.margins(x=0.15, y=0.15)
+    ax.legend(frameon=False)
     plt.show()
 
 
@@ -107,7 +106,7 @@ def show_histograms(colours: Mapping[str, Tensor]) -> None:
                 ax.plot(middle, shares, color=colour, linewidth=2, label=name)
         ax.set(xlabel=label, yscale="log", ylim=(1e-5, 1))
     axes[0].set_ylabel("share of the pixels")
-    axes[1].legend(frameon=False, fontsize=10, loc="upper right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(colours))
     plt.show()
 
 

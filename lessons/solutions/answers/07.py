@@ -23,8 +23,8 @@ PREDICTIONS = {
         right=1,
     ),
     "lambda": Choice(
-        "Which λ brings the most colour?",
-        ["1", "30", "100"],
+        "From no judge (λ = 100,000) down to λ = 1: what happens?",
+        ["more colour, and more error", "more colour, and less error", "no more colour, but more error"],
         right=0,
     ),
     "dropout": Choice(
