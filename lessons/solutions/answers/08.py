@@ -90,9 +90,7 @@ def check_turned(theirs):
     ab = torch.randn(2, 2, 4, 3)
     expect_same(theirs(ab, 0), ab, "Turned by 0°, nothing should change.")
     expect_same(theirs(ab, 180), -ab, "Turned by 180°, a* and b* should change their signs.", 1e-3)
-    expect_same(
-        theirs(ab, 37), turned(ab, 37), "Both new values should be made of both old ones.", 1e-3
-    )
+    expect_same(theirs(ab, 37), turned(ab, 37), "Both new values should be made of both old ones.", 1e-3)
 
 
 def turned__radians(ab, degrees):
