@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 GAP = "there is a gap left, `...`: it is yours to write."
 
 

@@ -370,7 +370,7 @@ def show_generator_losses(curves: Mapping[str, Callable[[Tensor], Tensor]]) -> N
 
 def show_histograms(panels: Mapping[str, Mapping[str, Tensor]], marks: Mapping[str, Sequence[float]]) -> None:
     """Histograms of logits, a panel for each judge; `marks`: dotted lines."""
-    _, axes = plt.subplots(1, len(panels), figsize=(9, 2.5))
+    _, axes = plt.subplots(1, len(panels), figsize=(9, 2.5), gridspec_kw={"wspace": 0.12})
     for ax, (title, kinds) in zip(axes, panels.items(), strict=True):
         everything = torch.cat([values.flatten() for values in kinds.values()])
         ends = everything.min().item(), everything.max().item()

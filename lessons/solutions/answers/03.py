@@ -236,9 +236,7 @@ def check_fields(theirs):
         isinstance(given, (list, tuple)),
         "It has to return the whole list `seen`, a number for each level; it returned a single value.",
     )
-    expect(
-        len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}."
-    )
+    expect(len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}.")
     expect_same(float(given[0]), 4.0, "The first layer's kernel sees 4 pixels: 1 + 3 · 1.")
     expect_same(
         float(given[1]),
