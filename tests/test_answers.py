@@ -12,7 +12,7 @@ from colorize_lib.course.checks import judge
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 ANSWERS = sorted(path.stem for path in (LESSONS / "solutions/answers").glob("*.py"))
-STUB = "it is yours to write."
+STUB = "there is a gap left, `...`: it is yours to write."
 
 
 def notebook(lesson: str) -> list[dict]:

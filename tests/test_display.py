@@ -8,6 +8,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from colorize_lib import data, display
@@ -22,6 +23,18 @@ def headless(monkeypatch):
     matplotlib.use("Agg")
     yield
     plt.close("all")
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3), (2, 1), (1, 2, 1)])
+def test_a_picture_of_one_channel_keeps_its_rows_and_columns(shape):
+    picture = torch.arange(0.0, 1.0, 1 / 6)[: np.prod(shape)].reshape(shape)
+    expected = (picture.numpy().reshape(shape[-2:]) * 255).round()
+    assert np.array_equal(display.to_image(picture), expected)
+
+
+def test_a_picture_of_three_channels_has_them_last():
+    picture = torch.arange(3 * 2 * 4, dtype=torch.uint8).reshape(3, 2, 4)
+    assert np.array_equal(display.to_image(picture), picture.permute(1, 2, 0).numpy())
 
 
 @pytest.mark.parametrize("profile", display.PROFILES)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+GAP = "there is a gap left, `...`: it is yours to write."
+
 
 class NotYet(Exception):
     """What is wrong with an answer, in one sentence for its author."""
@@ -90,12 +92,12 @@ def judge(check: Callable[[Any], None], theirs: Any) -> str | None:
             random.seed(0)
             check(theirs)
     except (NotWritten, NotImplementedError):
-        return "it is yours to write."
+        return GAP
     except NotYet as found:
         return str(found)
     except Exception as error:
         if unwritten(error):
-            return "it is yours to write."
+            return GAP
         return f"It stops with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{_where(error, theirs)}"
     finally:
         random.setstate(state)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb as rgb_of
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
@@ -88,6 +89,31 @@ def draw_nested(stages: Sequence[nn.Module]) -> None:
     plt.show()
 
 
+def draw_convolution(patch: Tensor, kernel: Tensor, outputs: Mapping[str, Tensor]) -> None:
+    """A picture, a kernel, and what the kernel makes of the picture, as tables of numbers on shades of grey.
+
+    The kernel's first place and what it gives there are framed.
+
+    Args:
+        patch: (1, 1, h, h), in [0, 100].
+        kernel: (1, 1, k, k).
+        outputs: {title: (1, 1, height, width)}; the first one is the convolution without padding.
+    """
+    side = kernel.shape[-1]
+    tables = {"the picture: L*": patch, "the kernel": kernel} | dict(outputs)
+    widths = [table.shape[-1] for table in tables.values()]
+    _, axes = plt.subplots(1, len(tables), figsize=(12, 2.9), width_ratios=widths)
+    for i, (ax, (title, table)) in enumerate(zip(axes, tables.items(), strict=True)):
+        values = table[0, 0]
+        shades = (values / 100 if i == 0 else 0.5 + values / (2 * values.abs().max())).clamp(0, 1)
+        tints = [[str(round(shade, 3)) for shade in row] for row in shades.tolist()]
+        _numbers(ax, values, tints, title, zeros=True)
+        if i in (0, 2):
+            framed = side if i == 0 else 1
+            ax.add_patch(Rectangle((0, 0), framed, framed, fill=False, edgecolor=ACCENT, linewidth=2.5))
+    plt.show()
+
+
 def draw_stamps(picture: Tensor, pattern: Tensor, stamp: Callable) -> None:
     """A transposed convolution of a 2 × 2 picture, stamp by stamp, and their sum; `stamp` is the learner's or ours."""
     colours = [[BLUE, YELLOW], [GREEN, RED]]
@@ -99,21 +125,24 @@ def draw_stamps(picture: Tensor, pattern: Tensor, stamp: Callable) -> None:
         one[y, x] = picture[y, x]
         stamped = stamp(one, pattern)
         tints = [[colours[y][x] if v else "white" for v in row] for row in stamped.tolist()]
-        _numbers(ax, stamped, tints, f"{picture[y, x]:g} stamps")
+        _numbers(ax, stamped, tints, f"the stamp of pixel {picture[y, x]:g}")
     total = stamp(picture, pattern)
     tints = [["#f3d9a0" if 0 < r < 5 and 0 < c < 5 else "white" for c in range(6)] for r in range(6)]
     _numbers(axes[5], total, tints, "the sum; padding=1 keeps 4 × 4")
     plt.show()
 
 
-def _numbers(ax: Axes, values: Tensor, tints: Sequence[Sequence[str]], title: str) -> None:
+def _numbers(
+    ax: Axes, values: Tensor, tints: Sequence[Sequence[str]], title: str, zeros: bool = False
+) -> None:
     height, width = values.shape
     for y in range(height):
         for x in range(width):
             tint = tints[y][x]
             ax.add_patch(Rectangle((x, y), 1, 1, facecolor=tint, edgecolor=SOFT, linewidth=0.7))
-            if values[y, x]:
-                ink = "white" if tint in (BLUE, GREEN, RED) else INK
+            if zeros or values[y, x]:
+                dark = sum(rgb_of(tint)) < 1.6
+                ink = "white" if dark else INK
                 ax.text(
                     x + 0.5, y + 0.5, f"{values[y, x]:g}", ha="center", va="center", fontsize=9, color=ink
                 )
@@ -138,7 +167,8 @@ def show_fields(photo: Tensor, boxes: Sequence[tuple[int, int, int, int]], first
         for colour, thick in (("black", 3.4), ("white", 1.6)):
             ax.add_patch(Rectangle((x, y), w, h, fill=False, color=colour, linewidth=thick))
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        ax.text(x + w / 2, y, str(number), ha="center", va="center", fontsize=10, bbox=box)
+        edge = y + h * (number % 2)  # above and below by turns: neighbouring numbers do not meet
+        ax.text(x + w / 2, edge, str(number), ha="center", va="center", fontsize=10, bbox=box)
     ax.axis("off")
     plt.show()
 
@@ -340,7 +370,7 @@ def show_generator_losses(curves: Mapping[str, Callable[[Tensor], Tensor]]) -> N
 
 def show_histograms(panels: Mapping[str, Mapping[str, Tensor]], marks: Mapping[str, Sequence[float]]) -> None:
     """Histograms of logits, a panel for each judge; `marks`: dotted lines."""
-    _, axes = plt.subplots(1, len(panels), figsize=(9, 2.5))
+    _, axes = plt.subplots(1, len(panels), figsize=(9, 2.5), gridspec_kw={"wspace": 0.12})
     for ax, (title, kinds) in zip(axes, panels.items(), strict=True):
         everything = torch.cat([values.flatten() for values in kinds.values()])
         ends = everything.min().item(), everything.max().item()

@@ -122,20 +122,34 @@ def show_crops(
     ax.axis("off")
     for i, (top, left, height, width) in enumerate(boxes):
         ax.add_patch(Rectangle((left, top), width, height, fill=False, color=f"C{i}", linewidth=2))
-        spot = {"color": "white", "backgroundcolor": f"C{i}", "ha": "right", "va": "bottom", "fontsize": 9}
-        ax.text(left + width - 6, top + height - 6, str(i + 1), **spot)
+        right, low = i % 4 in (0, 3), i % 4 in (0, 1)  # another corner each time, so that none hides another
+        ha, va = "right" if right else "left", "bottom" if low else "top"
+        x, y = left + (width - 6 if right else 6), top + (height - 6 if low else 6)
+        ax.text(x, y, str(i + 1), color="white", backgroundcolor=f"C{i}", fontsize=9, ha=ha, va=va)
     plt.show()
     show(crops, titles, width=11)
 
 
-def show_mean_colours(ab: Tensor, L: float = 65) -> None:
-    """Each photo's mean colour as a square, from blue to yellow; ab: (N, 2), in CIE units."""
+def show_mean_colours(ab: Tensor, mean: Tensor, L: float = 65) -> None:
+    """Each photo's mean colour as a square, from blue to yellow, and the mean of all.
+
+    Args:
+        ab: (N, 2), in CIE units.
+        mean: (2,), likewise.
+        L: lightness to draw them at.
+    """
+    of_all = lab_to_rgb(fit_to_gamut(torch.tensor([L, *mean.tolist()])[None, :, None, None]))[0]
     ab = ab[ab[:, 1].argsort()]
     columns = -(-len(ab) // 4)
     ab = torch.cat([ab, ab[-1:].expand(columns * 4 - len(ab), 2)])
     lab = torch.cat([torch.full((len(ab), 1), L), ab], dim=1).T.reshape(1, 3, columns, 4).transpose(2, 3)
     rgb = lab_to_rgb(fit_to_gamut(lab))[0]
-    show([rgb.repeat_interleave(30, 1).repeat_interleave(30, 2)], width=11)
+    _, (each, one) = plt.subplots(1, 2, figsize=(11, 2.2), width_ratios=[columns, 4])
+    for ax, squares, title in ((each, rgb, "the mean of each photo"), (one, of_all, "of all")):
+        ax.imshow(to_image(squares))
+        ax.set_title(title)
+        ax.axis("off")
+    plt.show()
 
 
 def show_costs(share: float, first: str, second: str) -> None:

@@ -19,13 +19,15 @@ def to_image(picture: Tensor | np.ndarray) -> np.ndarray:
     """Convert a picture to the form that matplotlib takes.
 
     Args:
-        picture: (3, H, W) or (1, H, W) tensor in [0, 1] or uint8, or an array (H, W[, 3]).
+        picture: (3, H, W), (1, H, W) or (H, W) tensor in [0, 1] or uint8, or an array (H, W[, 3]).
 
     Returns:
         (H, W, 3) or (H, W) uint8.
     """
     if isinstance(picture, Tensor):
-        picture = picture.detach().cpu().movedim(0, -1).squeeze(-1).numpy()
+        if picture.ndim == 3:
+            picture = picture[0] if len(picture) == 1 else picture.movedim(0, -1)
+        picture = picture.detach().cpu().numpy()
     if picture.dtype != np.uint8:
         picture = (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
     return picture

@@ -59,26 +59,26 @@ def patch_logit_map() -> Drawing:
         drawing.arrow([(366 + i * 62, 145), (390 + i * 62, 145)])
     drawing.arrow([(150, 112), (300, 112), (328, 130)], ink=BLUE)
     drawing.words(474, 250, "five convolutions, kernel 4", size=13, ink=GREY)
-    left, top, cell = 672, 40, 13
-    for row in range(16):
-        for column in range(16):
-            near = (row - 4) ** 2 + (column - 4) ** 2 < 22
-            shade = "#7fbf7b" if near else "#f2c4dc" if row > 9 else "#eef3ee"
+    left, top, cell = 672, 40, 7
+    for row in range(30):
+        for column in range(30):
+            near = (row - 8) ** 2 + (column - 8) ** 2 < 80
+            shade = "#7fbf7b" if near else "#f2c4dc" if row > 18 else "#eef3ee"
             drawing.add(
                 f'<rect x="{left + column * cell}" y="{top + row * cell}" width="{cell}" height="{cell}" fill="{shade}" '
                 'stroke="white" stroke-width="1"/>'
             )
     drawing.add(
-        f'<rect x="{left + 4 * cell}" y="{top + 4 * cell}" width="{cell}" height="{cell}" fill="none" stroke="{BLUE}" stroke-width="2.5"/>'
+        f'<rect x="{left + 8 * cell}" y="{top + 8 * cell}" width="{cell}" height="{cell}" fill="none" stroke="{BLUE}" stroke-width="2"/>'
     )
     drawing.add(
-        f'<rect x="{left + 5 * cell}" y="{top + 4 * cell}" width="{cell}" height="{cell}" fill="none" stroke="{RED}" stroke-width="2.5"/>'
+        f'<rect x="{left + 9 * cell}" y="{top + 8 * cell}" width="{cell}" height="{cell}" fill="none" stroke="{RED}" stroke-width="2"/>'
     )
-    drawing.arrow([(612, 145), (650, 145), (left + 4 * cell - 1, top + 4.5 * cell)], ink=BLUE)
-    drawing.words(left + 8 * cell, 282, "the map, 30² logits: green real, pink fake", size=13, ink=GREY)
-    drawing.words(left + 11 * cell, top + 2.2 * cell, "+3.1", size=13, ink=INK, bold=True)
-    drawing.words(left + 8 * cell, top + 13 * cell, "−2.4", size=13, ink=INK, bold=True)
-    drawing.line([(left + 6.2 * cell, top + 4.2 * cell), (left + 9.4 * cell, top + 2.5 * cell)], ink=SOFT)
+    drawing.arrow([(612, 145), (650, 145), (left + 8 * cell - 1, top + 8.5 * cell)], ink=BLUE)
+    drawing.words(left + 15 * cell, 282, "the map, 30² logits: green real, pink fake", size=13, ink=GREY)
+    drawing.words(left + 22 * cell, top + 4 * cell, "+3.1", size=13, ink=INK, bold=True)
+    drawing.words(left + 15 * cell, top + 24 * cell, "−2.4", size=13, ink=INK, bold=True)
+    drawing.line([(left + 10.4 * cell, top + 8.2 * cell), (left + 19.2 * cell, top + 4.6 * cell)], ink=SOFT)
     return drawing
 
 

@@ -16,7 +16,7 @@ PREDICTIONS = {
         "With a saturation of 4, is the mean colour four times as strong?", ["yes", "less", "more"], 1
     ),
     "finer": Choice(
-        "The network sees twice the resolution. Are its colours nearer to the truth?", ["yes, it sees more", "no"], 1
+        "The network sees 512 pixels a side instead of 256. Are its colours nearer to the truth?", ["yes, it sees more", "no"], 1
     ),
 }  # fmt: skip
 
@@ -27,7 +27,7 @@ QUIZ = [
            "The lightness of the photo stays, to the rounding of the file."),
     Number("A guess is off by 6, grey by 8. What is its error as a share of grey's?", 0.75, 0.001, "6 / 8 = 0.75."),
     Choice(
-        "A photo of a blue jacket gets a green one. Which is true?",
+        "A jacket is blue in truth, and the network paints it green. Which is true?",
         ["the network is broken", "it is wrong, and may look right", "the jacket was green"], 1,
         "Cloth may have any colour. Nothing in the light tells which.",
     ),

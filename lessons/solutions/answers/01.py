@@ -198,6 +198,15 @@ def fit_to_gamut(lab, steps=15):
     return torch.cat([lab[:, :1], lab[:, 1:] * kept], dim=1)
 
 
+def kept_with_lightness_scaled(lab, steps=15):
+    """Scaled a* and b*, by a share that was found with L* scaled, too."""
+    kept = torch.zeros_like(lab[:, :1])
+    for step in range(1, steps + 1):
+        more = kept + 0.5**step
+        kept = torch.where(can_be_shown(lab * more), more, kept)
+    return torch.cat([lab[:, :1], lab[:, 1:] * kept], dim=1)
+
+
 def check_fit_to_gamut(theirs):
     colours = [[60, 30, 20], [60, 100, 0], [95, 80, 80], [20, -60, 40], [50, 0, -110], [50, 0, 0]]
     lab = torch.tensor(colours, dtype=torch.float32).T.reshape(1, 3, 2, 3)
@@ -208,6 +217,10 @@ def check_fit_to_gamut(theirs):
         fitted[0, :, 0, 0], lab[0, :, 0, 0], "The first colour can be shown, so it has to stay as it is.", 0.1
     )
     right = color.fit_to_gamut(lab)
+    expect(
+        (fitted - kept_with_lightness_scaled(lab)).abs().max() > 0.5,
+        "In the loop, `paler` has less L*, too: keep L* and scale a* and b* only.",
+    )
     strong, wanted = fitted[:, 1:].norm(dim=1), right[:, 1:].norm(dim=1)
     expect(
         (strong < wanted + 1).all(),
@@ -224,6 +237,10 @@ def fit_to_gamut__lightness_too(lab, steps=15):
     return lab * (
         fit_to_gamut(lab)[:, 1:].norm(dim=1, keepdim=True) / lab[:, 1:].norm(dim=1, keepdim=True).clamp(min=1)
     )
+
+
+def fit_to_gamut__lightness_too_in_the_loop(lab, steps=15):
+    return kept_with_lightness_scaled(lab, steps)
 
 
 def fit_to_gamut__sides_swapped(lab, steps=15):
@@ -360,12 +377,47 @@ def check_my_lab_to_rgb(theirs):
         "Light colours come back, dark ones do not: look at the straight pieces and their edges.",
         1e-3,
     )
+    wild = torch.tensor([[60.0, 100, 0], [20, -60, 40], [95, 80, 80], [50, 0, -110]]).T.reshape(1, 3, 2, 2)
+    shown = theirs(wild)
+    expect_shape(shown, wild.shape)
+    expect(
+        shown.min() >= 0 and shown.max() <= 1,
+        "A Lab colour outside sRGB comes out below 0 or above 1: bring RGB into [0, 1] at the end.",
+    )
+    black = torch.zeros(1, 3, 1, 1, requires_grad=True)
+    shown = theirs(black)
+    expect(shown.requires_grad, "The gradient is lost on the way: use tensor operations only.")
+    (gradient,) = torch.autograd.grad(shown.sum(), black)
+    expect(
+        gradient.isfinite().all(),
+        "The gradient at black is not finite: `clamp` what the power is taken of, as in section 9.",
+    )
 
 
 def my_lab_to_rgb__white_is_forgotten(lab):
     return my_lab_to_rgb(
         lab_from_xyz(torch.einsum("ij,bjhw->bihw", RGB_TO_XYZ, linear_from_srgb(lab_to_rgb(lab))))
     )
+
+
+def my_lab_to_rgb__the_power_unprotected(lab):
+    linear = linear_from_lab(lab)
+    bent = 1.055 * linear ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, bent, linear * 12.92).clamp(0, 1)
+
+
+def my_lab_to_rgb__outside_the_range(lab):
+    linear = linear_from_lab(lab)
+    bent = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, bent, linear * 12.92)
+
+
+def linear_from_lab(lab):
+    L, a, b = lab.unbind(dim=1)
+    fy = (L + 16) / 116
+    f = torch.stack([fy + a / 500, fy, fy - b / 200], dim=1)
+    xyz = torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787) * WHITE_D65[:, None, None]
+    return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(RGB_TO_XYZ), xyz)
 
 
 def my_lab_to_rgb__without_straight_pieces(lab):

@@ -30,7 +30,9 @@ PREDICTIONS = {
         "Where on the a*b* plane are most pixels?",
         ["spread out evenly", "close to grey", "in a few strong colours"], 1,
     ),
-    "average": Choice("What is the mean colour of all photos?", ["grey", "a pale brown", "a pale green", "a pale blue"], 1),
+    "average": Choice(
+        "How many of the photos are yellowish on average?", ["about half", "about two thirds", "about four fifths"], 2
+    ),
     "dress": Choice(
         "Red in 60 of 100 cases, blue in 40. Which single answer has the smallest mean absolute error?",
         ["red", "blue", "purple, in the middle"], 0,
@@ -200,6 +202,11 @@ def is_for_validation(name, share=0.2, seed=0):
     return number < share
 
 
+def number_of(name, order):
+    """The first 8 bytes of the hash, read in an order, as a number in [0, 1)."""
+    return int.from_bytes(hashlib.sha256(f"0/{name}".encode()).digest()[:8], order) / 2**64
+
+
 def check_is_for_validation(theirs):
     names = [f"photo_{i:04d}.jpg" for i in range(1000)]
     sides = [theirs(name) for name in names]
@@ -220,15 +227,33 @@ def check_is_for_validation(theirs):
         "With share=0.5, about half should go to validation.",
     )
     expect(sides != [theirs(name, 0.2, 1) for name in names], "Another seed should give another split.")
-    right = [is_for_validation(name) for name in names]
+    numbers = [number_of(name, "big") for name in names]
     expect(
-        sides == right,
+        sides != [number > 0.8 for number in numbers],
+        "It takes the numbers at the other end: those below `share` go to validation.",
+    )
+    expect(
+        sides != [number_of(name, "little") < 0.2 for name in names],
+        'It reads the bytes in the other order: the most significant one comes first, "big".',
+    )
+    expect(
+        sides == [number < 0.2 for number in numbers],
         "It works, but not as the library does: hash f'{seed}/{name}' with sha256, and take the first 8 bytes.",
     )
 
 
 def is_for_validation__drawn_each_time(name, share=0.2, seed=0):
     return bool(np.random.default_rng().random() < share)
+
+
+def is_for_validation__the_other_end(name, share=0.2, seed=0):
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 > 1 - share
+
+
+def is_for_validation__little(name, share=0.2, seed=0):
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") / 2**64 < share
 
 
 def is_for_validation__pythons_hash(name, share=0.2, seed=0):
@@ -261,6 +286,11 @@ def check_to_batch(theirs):
     )
     for key in ("L", "ab"):
         expect_shape(batch[key], right[key].shape)
+    expect(
+        batch["L"].abs().max() <= 101,
+        "L is far out of range: `rgb_to_lab` takes uint8 as it is; floats have to be divided by 255.",
+    )
+    for key in ("L", "ab"):
         expect(batch[key].abs().max() <= 1.01, f"{key} has values beyond −1 to 1: `split_lab` scales them.")
         expect_same(
             batch[key],
@@ -273,6 +303,10 @@ def check_to_batch(theirs):
 def to_batch__not_scaled(rgb):
     lab = rgb_to_lab(rgb)
     return {"L": lab[:, :1], "ab": lab[:, 1:]}
+
+
+def to_batch__floats_to_255(rgb):
+    return to_batch(rgb.float())
 
 
 def to_batch__as_a_pair(rgb):
@@ -291,26 +325,41 @@ def best_single_colour(ab):
 
 
 def check_best_single_colour(theirs):
-    ab = torch.tensor([[[1.0, 2, 9], [1, 3, 1]], [[-4, -4, 0], [-4, 7, 7]], [[0, 0, 0], [5, 5, 5]]]).reshape(
-        3, 2, 1, 3
-    )
+    photos = [[[0.0, 7, 7], [5, -2, -2]], [[0, 6, 6], [5, -1, -1]], [[0, 0, 0], [5, 5, 5]]]
+    ab = torch.tensor(photos).reshape(3, 2, 1, 3)
     colour = theirs(ab)
     expect_shape(colour, (2,))
-    costs = [
-        (ab - c[:, None, None]).abs().mean().item()
-        for c in (colour, ab.mean(dim=(0, 2, 3)), best_single_colour(ab))
-    ]
+    for wrong, sentence in (
+        (
+            ab.mean(dim=(0, 2, 3)),
+            "That is the mean: best for the squared error. For the absolute error, take the median.",
+        ),
+        (
+            ab.reshape(2, -1).median(dim=1).values,
+            "It mixes a* and b*: transpose before you flatten, so that each row holds one channel.",
+        ),
+        (
+            ab.flatten(2).median(dim=2).values.median(dim=0).values,
+            "That is the median of the photos' medians: take one median over all pixels of all photos.",
+        ),
+    ):
+        expect((colour - wrong).abs().max() > 1e-4, sentence)
+    costs = [(ab - c[:, None, None]).abs().mean().item() for c in (colour, best_single_colour(ab))]
     expect(
-        abs(costs[0] - costs[1]) > 1e-6,
-        "That is the mean: best for the squared error. For the absolute error, take the median.",
-    )
-    expect(
-        costs[0] <= costs[2] + 1e-6, f"Its mean absolute error is {costs[0]:.3f}; {costs[2]:.3f} is possible."
+        costs[0] <= costs[1] + 1e-6, f"Its mean absolute error is {costs[0]:.3f}; {costs[1]:.3f} is possible."
     )
 
 
 def best_single_colour__the_mean(ab):
     return ab.mean(dim=(0, 2, 3))
+
+
+def best_single_colour__of_medians(ab):
+    return ab.flatten(2).median(dim=2).values.median(dim=0).values
+
+
+def best_single_colour__channels_mixed(ab):
+    return ab.reshape(2, -1).median(dim=1).values
 
 
 def best_single_colour__of_one_photo(ab):

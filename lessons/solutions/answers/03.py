@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_lib.course import Choice, Number, expect, expect_same
+from colorize_lib.course import Choice, Number, expect, expect_same, expect_written
 
 PREDICTIONS = {
     "shape": Choice(
@@ -230,14 +230,13 @@ def fields(levels):
 
 def check_fields(theirs):
     given = theirs(3)
-    if isinstance(given, list):
-        expect(
-            len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}."
-        )
-        given = torch.tensor(given, dtype=torch.float32)
-    expect_same(
-        given if given is None or given is ... else given * 0, torch.zeros(3), "It must hold numbers."
+    expect_written(given)
+    expect(given is not None, "It returns nothing. Is the `return` missing?")
+    expect(
+        isinstance(given, (list, tuple)),
+        "It has to return the whole list `seen`, a number for each level; it returned a single value.",
     )
+    expect(len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}.")
     expect_same(float(given[0]), 4.0, "The first layer's kernel sees 4 pixels: 1 + 3 · 1.")
     expect_same(
         float(given[1]),
@@ -261,6 +260,10 @@ def fields__jump_doubled_too_early(levels):
 
 def fields__jump_stays(levels):
     return [1 + 3 * level for level in range(1, levels + 1)]
+
+
+def fields__the_last_one_only(levels):
+    return fields(levels)[-1]
 
 
 def fields__the_kernel_doubles(levels):

@@ -11,7 +11,7 @@ from colorize_lib.course import Choice, Number, expect, expect_same
 from colorize_lib.models import init_weights
 
 PREDICTIONS = {
-    "median": Choice("Which single colour costs the least, by L1?", ["the green of the grass", "a grey brown", "blue"], 1),
+    "median": Choice("Which single colour costs the least, by L1?", ["the green of the grass", "a dull olive brown", "blue"], 1),
     "logits": Choice("How many answers does it give for a photo of 256²?", ["1", "30 × 30", "256 × 256"], 1),
     "half": Choice(
         "Where will the map say “fake”?", ["everywhere", "on the grey half", "only along the line in the middle"], 1
@@ -32,8 +32,8 @@ PREDICTIONS = {
         ["log(1 − D)", "−log D", "both alike"], 1,
     ),
     "trap": Choice(
-        "Trained with one batch of each kind, then asked in `eval` mode: how well does it know grey?",
-        ["as well as before", "worse, most of the gap is gone"], 1,
+        "Trained with one batch of each kind: how far apart are its logits for real and for grey?",
+        ["as far in `eval` mode as in training mode", "much less far in `eval` mode"], 1,
     ),
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ QUIZ = [
     ),
     Choice(
         "Why does a judge of patches suit L1?",
-        ["it is faster than L1", "L1 takes care of the coarse colours, the judge of the local look",
+        ["it is faster than L1", "L1 keeps colours from being far off, the judge sees to the local look",
          "it gives a probability"], 1,
         "Dullness, blotches and colour that bleeds over an edge can be seen in a patch.",
     ),
@@ -123,12 +123,21 @@ def check_PatchDiscriminator(theirs):
         nn.BatchNorm2d in kinds,
         "There is no batch norm: each turn adds a convolution, a norm and a LeakyReLU.",
     )
+    order = [
+        type(layer).__name__ if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)) else "activation"
+        for layer in judge.model
+    ]
+    turn = ["Conv2d", "BatchNorm2d", "activation"]
+    expect(
+        order == ["Conv2d", "activation", *3 * turn, "Conv2d"],
+        "The order is off: each turn adds the convolution, then the norm, then the LeakyReLU.",
+    )
     expect_same(judge.eval()(x) * 0, right * 0, "It must give numbers.")
     shapes = [{name: tuple(t.shape) for name, t in net.state_dict().items()} for net in (judge, library)]
     extra = [name for name in shapes[0] if name not in shapes[1]]
     expect(
         not extra,
-        f"{', '.join(extra)} should not be there: the norm makes the convolution's bias useless (bias=False).",
+        f"{', '.join(extra[:1])} should not be there: the norm makes the convolution's bias useless (bias=False).",
     )
     expect(shapes[0] == shapes[1], "The layers do not have the right sizes, or not the right order.")
     judge.load_state_dict(library.state_dict())
@@ -152,6 +161,15 @@ class PatchDiscriminator__no_norm(PatchDiscriminator):
     def __init__(self, in_channels=3, filters=64, downs=3):
         super().__init__(in_channels, filters, downs)
         self.model = nn.Sequential(*(layer for layer in self.model if not isinstance(layer, nn.BatchNorm2d)))
+
+
+class PatchDiscriminator__the_norm_comes_last(PatchDiscriminator):
+    def __init__(self, in_channels=3, filters=64, downs=3):
+        super().__init__(in_channels, filters, downs)
+        layers = list(self.model)
+        for i in range(2, len(layers) - 1, 3):
+            layers[i + 1], layers[i + 2] = layers[i + 2], layers[i + 1]
+        self.model = nn.Sequential(*layers)
 
 
 class PatchDiscriminator__plain_relu(PatchDiscriminator):
