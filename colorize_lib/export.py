@@ -28,7 +28,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
-from .checkpoints import find_weights, load_pretrained
+from .checkpoints import CheckpointError, find_weights, load_pretrained
 from .color import rgb_to_L
 from .colorizer import RESOLUTION, paint, slope_of_colour
 from .files import write_whole
@@ -315,6 +315,11 @@ def _in_order(nodes: list, known: set[str]) -> list:
 def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
     path = find_weights(weights)
     generator, header = load_pretrained(path)
+    kind = type(generator)
+    if kind.to_ab is not Generator.to_ab or kind.inputs is not Generator.inputs:
+        raise CheckpointError(
+            f"{path} cannot be exported: only a network from L to ab can, and {kind.__name__} is none"
+        )
     about = header | {"resolution": header["resolution"] or RESOLUTION, "weights": path.stem}
     return generator, {key: json.dumps(value) for key, value in about.items()}
 

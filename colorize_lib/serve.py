@@ -30,6 +30,7 @@ except ImportError as error:
     ) from error
 
 MOST_BYTES = 64 << 20  # of an upload: a camera's JPEG has some 10 MB, a 16-bit TIFF of 10 megapixels 60
+MOST_UPLOADS = 4  # in memory at once; the others wait before they are read
 LOOPBACK = ("127.0.0.1", "localhost")
 WEB = Path(__file__).resolve().parents[1] / "web"
 SAMPLES = Path(__file__).resolve().parents[1] / "data/samples"
@@ -69,17 +70,19 @@ def make_app(
         raise FileNotFoundError(
             f"{WEB} is missing: colorize serve needs the repository's folder web/ beside the library"
         )
+    room = asyncio.Semaphore(MOST_UPLOADS)
     busy = asyncio.Lock()  # one photo at a time: each takes all cores, or the GPU
 
     async def colour(request: Request) -> Response:
         refuse_other_websites(request)
         name = Path(request.query_params.get("name", "photo.jpg")).name or "photo.jpg"
         saturation, resolution = settings(request, colorizer.resolution)
-        photo = await upload(request, name, most_bytes)
-        async with busy:
-            coloured, size, kind = await asyncio.to_thread(
-                colour_bytes, colorizer, photo, name, saturation, resolution
-            )
+        async with room:
+            photo = await upload(request, name, most_bytes)
+            async with busy:
+                coloured, size, kind = await asyncio.to_thread(
+                    colour_bytes, colorizer, photo, name, saturation, resolution
+                )
         return Response(coloured, media_type=kind, headers={"X-Size": size})
 
     async def config(request: Request) -> Response:

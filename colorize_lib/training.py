@@ -337,14 +337,17 @@ def fit(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
-    budget = Budget(epochs, minutes)
+    budget, renew = (
+        Budget(epochs, minutes),
+        method.renew_norms,
+    )  # what is missing is missed before the first step
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by, samples=samples)
 
     set_seed(seed)
     with Run(method, dataloaders, budget, folder, mixed_precision=mixed_precision, progress=progress) as run:
         for batch in run.batches():
             run.step(batch, rate=SCHEDULES[schedule](run.used))
-            if run.done and method.renew_norms:
+            if run.done and renew:
                 renew_norms(run.generator, dataloaders.train)
             if run.done or run.epoch_is_over:
                 run.record(validate=run.done or run.epoch % validate_every == 0)

@@ -10,11 +10,12 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from colorize_lib import Colorizer  # noqa: E402
-from colorize_lib.checkpoints import find_weights, read_header  # noqa: E402
+from colorize_lib.checkpoints import CheckpointError, find_weights, read_header, save_checkpoint  # noqa: E402
 from colorize_lib.cli import main  # noqa: E402
 from colorize_lib.colorizer import size_seen  # noqa: E402
-from colorize_lib.export import STEPS, export_steps, join_steps  # noqa: E402
+from colorize_lib.export import STEPS, export_network, export_steps, join_steps  # noqa: E402
 from colorize_lib.light import LightColorizer  # noqa: E402
+from colorize_lib.models import GENERATORS, Unet  # noqa: E402
 from colorize_lib.photos import open_photo  # noqa: E402
 
 SIZES = [(301, 401), (257, 255), (97, 390), (33, 29), (1, 7)]
@@ -111,3 +112,19 @@ def test_export_overwrites_nothing(steps, capsys):
 def test_export_asks_what_to_write(capsys):
     assert main(["export"]) == 2
     assert "--onnx FILE" in capsys.readouterr().err
+
+
+class Opposite(Unet):
+    """A network whose output is not ab itself."""
+
+    def to_ab(self, output):
+        return -output
+
+
+def test_export_refuses_a_network_whose_output_is_not_ab(tmp_path, monkeypatch):
+    monkeypatch.setitem(GENERATORS, "opposite", Opposite)
+    generator = Opposite(filters=4, downs=5)
+    generator.config = generator.config | {"name": "opposite"}
+    weights = save_checkpoint(tmp_path / "opposite.safetensors", generator)
+    with pytest.raises(CheckpointError, match="opposite.safetensors cannot be exported"):
+        export_network(tmp_path / "opposite.onnx", weights)
