@@ -89,7 +89,10 @@ def _told(answer, names):
 
 
 def check_discriminator_step(theirs):
+    right = _game()
     generator, discriminator, _, optimizer, L, ab, fake = _game()
+    for parameter in (*discriminator.parameters(), *right[1].parameters()):
+        parameter.grad = torch.ones_like(parameter)  # of an earlier step
     weight = discriminator.weight.detach().clone()
     told = theirs(discriminator, optimizer, GANLoss(), L, ab, fake)
     _told(told, ("d", "d_real", "d_fake"))
@@ -101,7 +104,6 @@ def check_discriminator_step(theirs):
         not torch.equal(weight, discriminator.weight),
         "The judge has not changed: does the gradient reach it?",
     )
-    right = _game()
     ours = discriminator_step(right[1], right[3], GANLoss(), *right[4:])
     expect_same(told["d_real"], ours["d_real"], "The logits of the true photos are off: judge L with ab.")
     expect_same(told["d_fake"], ours["d_fake"], "The logits of the fakes are off: judge L with fake.")
@@ -141,6 +143,15 @@ def discriminator_step__blind(discriminator, optimizer, gan_loss, L, ab, fake):
     return {"d": loss.item(), "d_real": on_real.mean().item(), "d_fake": on_fake.mean().item()}
 
 
+def discriminator_step__old_gradients(discriminator, optimizer, gan_loss, L, ab, fake):
+    on_fake = discriminator(torch.cat([L, fake.detach()], dim=1))
+    on_real = discriminator(torch.cat([L, ab], dim=1))
+    loss = gan_loss.discriminator(on_real, on_fake)
+    loss.backward()
+    optimizer.step()
+    return {"d": loss.item(), "d_real": on_real.mean().item(), "d_fake": on_fake.mean().item()}
+
+
 def generator_step(discriminator, optimizer, gan_loss, L, ab, fake, lambda_l1):
     """One step of the generator that painted `fake`; gives the two parts of its loss."""
     discriminator.requires_grad_(False)
@@ -157,11 +168,15 @@ def check_generator_step(theirs):
     generator, discriminator, optimizer, _, L, ab, fake = _game()
     told = theirs(discriminator, optimizer, GANLoss(), L, ab, fake, 10.0)
     _told(told, ("l1", "gan"))
+    judge = list(discriminator.parameters())
     expect(
-        discriminator.weight.grad is None,
+        all(parameter.grad is None for parameter in judge),
         "The judge got gradients: call `requires_grad_(False)` on it first.",
     )
-    expect(discriminator.weight.requires_grad, "The judge stays frozen: its next step would fail.")
+    expect(
+        all(parameter.requires_grad for parameter in judge),
+        "The judge stays frozen: its next step would fail.",
+    )
     right = _game()
     ours = generator_step(right[1], right[2], GANLoss(), *right[4:], 10.0)
     expect_same(

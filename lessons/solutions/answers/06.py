@@ -67,6 +67,12 @@ def check_same_weights(theirs):
         nn.init.normal_(network[0].weight)
         return network
 
+    def same_sum():
+        network = loaded()
+        with torch.no_grad():
+            network[1].bias.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0])[torch.randperm(4)])
+        return network
+
     def last_is_new():
         network = nn.Sequential(loaded(), nn.Conv2d(4, 2, 1))
         return network
@@ -74,6 +80,9 @@ def check_same_weights(theirs):
     expect_same(float(theirs(loaded)), 1.0, "The same weights twice: it should say True.")
     expect_same(float(theirs(drawn)), 0.0, "Weights that are drawn anew each time: it should say False.")
     expect_same(float(theirs(half_loaded)), 0.0, "The first layer differs here: compare every tensor.")
+    expect_same(
+        float(theirs(same_sum)), 0.0, "The same numbers in another order: compare element by element."
+    )
     expect_same(float(theirs(last_is_new)), 0.0, "The last layer differs here: compare every tensor.")
 
 
@@ -81,6 +90,11 @@ def same_weights__one_network(build):
     network = build()
     one, other = network.state_dict(), network.state_dict()
     return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def same_weights__sums(build):
+    one, other = build().state_dict(), build().state_dict()
+    return all(one[name].sum() == other[name].sum() for name in one)
 
 
 def same_weights__any_layer(build):
@@ -111,6 +125,9 @@ def check_coarse(theirs):
         F.interpolate(small, size=(12, 16), mode="bilinear"),
         'It should be the mean of each 4 × 4 pixels (mode "area"), scaled up smoothly (mode "bilinear").',
     )
+    expect_same(
+        theirs(ab, 2), coarse(ab, 2), "With a factor of 2 it should be half of the resolution: use `factor`."
+    )
 
 
 def coarse__stays_small(ab, factor):
@@ -120,6 +137,10 @@ def coarse__stays_small(ab, factor):
 def coarse__one_pixel_of_each(ab, factor):
     small = ab[..., ::factor, ::factor]
     return F.interpolate(small, size=ab.shape[-2:], mode="bilinear")
+
+
+def coarse__always_a_quarter(ab, factor):
+    return coarse(ab, 4)
 
 
 def coarse__squares(ab, factor):

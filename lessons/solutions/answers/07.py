@@ -55,6 +55,7 @@ def _small():
     for norm in (network[1], network[4]):
         norm.running_mean.fill_(5.0)
         norm.running_var.fill_(3.0)
+        norm.num_batches_tracked.fill_(1000)
     return network, [torch.randn(6, 1, 9, 9) + shift for shift in (0.0, 1.0, 4.0)]
 
 

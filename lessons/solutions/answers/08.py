@@ -128,6 +128,9 @@ def check_share_within(theirs):
     )
     expect_same(theirs(guess, true, 1000), 1.0, "Within 1,000 lie all pixels.")
     expect_same(theirs(guess, true, 6), 0.5, "Within 6 lie two of the four.")
+    expect_same(theirs(guess, true, 9), 0.5, "6 and 8 off is 10 away, along the straight line: not within 9.")
+    tie = torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1)
+    expect_same(theirs(tie, 0 * tie, 0.5 * AB_SCALE), 1.0, "At most `t`: exactly `t` away counts, too.")
 
 
 def share_within__not_scaled(guess, true, t):
@@ -136,6 +139,10 @@ def share_within__not_scaled(guess, true, t):
 
 def share_within__each_channel(guess, true, t):
     return ((guess - true).abs() * AB_SCALE <= t).float().mean()
+
+
+def share_within__in_a_square(guess, true, t):
+    return ((guess - true).abs().amax(dim=1) * AB_SCALE <= t).float().mean()
 
 
 def share_within__around_the_block(guess, true, t):

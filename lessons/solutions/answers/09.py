@@ -217,6 +217,12 @@ def check_stretch(theirs):
     if isinstance(whole, Tensor):
         expect(whole.min() >= -0.001 and whole.max() <= 1.001, "It leaves [0, 1]: clamp it.")
     expect_same(whole, right, "Its hundredth darkest value becomes 0, its hundredth lightest 1.", 2e-3)
+    expect_same(
+        theirs(faded, 0.1),
+        stretch(faded, 0.1),
+        "With `share` 0.1 it is the tenth that counts: use `share`.",
+        2e-3,
+    )
     dusty = faded.clone()
     dusty[0, 0], dusty[0, 1] = 0.0, 1.0
     stretched = theirs(dusty)
@@ -233,6 +239,10 @@ def stretch__ends(grey, share=0.01):
 def stretch__no_clamp(grey, share=0.01):
     dark, light = grey.quantile(share), grey.quantile(1 - share)
     return (grey - dark) / (light - dark)
+
+
+def stretch__always_a_hundredth(grey, share=0.01):
+    return stretch(grey)
 
 
 def stretch__only_up(grey, share=0.01):
