@@ -21,9 +21,13 @@ def read(data: bytes) -> None:
     try:
         rgb = open_photo(FILE, max_pixels=1_000_000)
     except PhotoError as error:
-        assert str(FILE) in str(error) and "\n" not in str(error)
+        assert str(FILE) in str(error)
+        assert "\n" not in str(error)
         return
-    assert rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype.kind == "u" and rgb.size <= 3_000_000
+    assert rgb.ndim == 3
+    assert rgb.shape[2] == 3
+    assert rgb.dtype.kind == "u"
+    assert rgb.size <= 3_000_000
     left_out(FILE)
     save_photo(COPY, rgb[:8, :8], like=FILE, overwrite=True)
 

@@ -96,7 +96,8 @@ def test_a_turn_has_its_cells(lesson, name):
     if "exercise" in cells[at]["tags"]:
         assert folded
         return
-    assert len(folded) >= 3 and "olution" in folded[-1]
+    assert len(folded) >= 3
+    assert "olution" in folded[-1]
     (shown,) = re.findall(r"```python\n(.+?)```", folded[-1], re.DOTALL)
     source = (LESSONS / f"solutions/answers/{lesson}.py").read_text(encoding="utf-8")
     (ours,) = [node for node in ast.parse(source).body if getattr(node, "name", None) == name]
@@ -130,7 +131,8 @@ def test_questions_have_an_answer(lesson):
     answers = load_answers(lesson)
     for question in [*answers.PREDICTIONS.values(), *answers.QUIZ]:
         if isinstance(question, Choice):
-            assert 0 <= question.right < len(question.options) and len(question.options) >= 2
+            assert 0 <= question.right < len(question.options)
+            assert len(question.options) >= 2
             assert len(set(question.options)) == len(question.options)
 
 

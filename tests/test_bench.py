@@ -29,9 +29,8 @@ def test_the_recipes_batches_are_ours(bench, photo):
     small = Image.fromarray(photo).resize((64, 64))
     theirs = bench.recipe.to_lab(small)
     ours = lab_batch(torch.from_numpy(np.array(small)).permute(2, 0, 1)[None])
-    assert (theirs["L"] - ours["L"][0]).abs().max() < 1e-5 and (
-        theirs["ab"] - ours["ab"][0]
-    ).abs().max() < 1e-5
+    assert (theirs["L"] - ours["L"][0]).abs().max() < 1e-5
+    assert (theirs["ab"] - ours["ab"][0]).abs().max() < 1e-5
 
 
 def test_the_recipes_offline_encoder_has_imagenets_weights(bench):
@@ -41,19 +40,23 @@ def test_the_recipes_offline_encoder_has_imagenets_weights(bench):
     weights = imagenet_weights("tf_efficientnet_lite0").values()
     known = {tensor.double().sum().item() for tensor in weights if tensor.ndim == 4}
     found = {p.double().sum().item() for p in generator.layers[0].parameters() if p.ndim == 4}
-    assert len(found & known) >= 47 and len(found - known) == 1  # the first layer's filters are summed
+    assert len(found & known) >= 47
+    assert len(found - known) == 1  # the first layer's filters are summed
 
 
 def test_a_row_says_who_is_better_and_whether_it_is_enough(bench):
     three = {"median": 3.0, "low": 2.0, "high": 4.0}
     six = {"median": 6.0, "low": 5.0, "high": 7.0}
     speed = bench.row("speed", "photos/s", six, three, 2)
-    assert speed["factor"] == 2 and bench.tell_factor(speed) == ("2 ×", "2 ×: met")
+    assert speed["factor"] == 2
+    assert bench.tell_factor(speed) == ("2 ×", "2 ×: met")
     time = bench.row("time", "s", six, three, 1)
-    assert time["factor"] == 0.5 and bench.tell_factor(time)[1] == "1 ×: missed"
+    assert time["factor"] == 0.5
+    assert bench.tell_factor(time)[1] == "1 ×: missed"
     stopped = bench.row("time", "minutes", three, six | {"note": "not reached in "}, 2)
     assert bench.tell_factor(stopped) == ("at least 2 ×", "2 ×: met")
-    assert bench.tell(six) == "6 (5 to 7)" and bench.tell(stopped["recipe"]).startswith("not reached in 6")
+    assert bench.tell(six) == "6 (5 to 7)"
+    assert bench.tell(stopped["recipe"]).startswith("not reached in 6")
     assert "| time | minutes | not reached in 6" in bench.table({"parts": {"quality": [stopped]}})
 
 
@@ -74,8 +77,10 @@ def test_a_part_runs_and_writes_its_results(root, tmp_path):
     assert "decode" in steps["note"]
     for line in (first, later):
         assert line["factor"] == pytest.approx(line["ours"]["median"] / line["recipe"]["median"])
-    assert results["quick"] and results["machine"]["versions"]["torch"] == version("torch")
+    assert results["quick"]
+    assert results["machine"]["versions"]["torch"] == version("torch")
     assert (tmp_path / "results.md").read_text().strip() in said
     assert (tmp_path / "results.svg").read_text(encoding="utf-8").startswith("<?xml")
     unknown = subprocess.run([*command[:2], "nonsense"], capture_output=True, text=True)
-    assert unknown.returncode == 2 and "choose from importing" in unknown.stderr
+    assert unknown.returncode == 2
+    assert "choose from importing" in unknown.stderr

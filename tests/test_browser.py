@@ -102,7 +102,8 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
             link.click()
         arriving.value.save_as(tmp_path / "arrived.png")
         coloured = open_photo(tmp_path / "arrived.png")
-        assert coloured.shape == (300, 400, 3) and np.ptp(coloured.astype(int), axis=2).mean() > 3
+        assert coloured.shape == (300, 400, 3)
+        assert np.ptp(coloured.astype(int), axis=2).mean() > 3
         assert (tmp_path / "arrived.png").read_bytes() == base64.b64decode(
             link.get_attribute("href").split(",")[1]
         )

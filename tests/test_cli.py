@@ -49,7 +49,8 @@ def test_help_reads_well(capsys):
             main([*command, "--help"])
         assert stop.value.code == 0
     out = capsys.readouterr().out
-    assert "colorize train FOLDER --out DIR" in out and "--stage" in out
+    assert "colorize train FOLDER --out DIR" in out
+    assert "--stage" in out
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2
@@ -62,7 +63,8 @@ def test_a_photo_comes_out_in_colour(tmp_path, weights, train_photos, capsys):
     out = tmp_path / "out"
     assert main([str(tmp_path / "old.jpg"), "-o", str(out), "--weights", weights]) == 0
     rgb = open_photo(out / "old.jpg")
-    assert rgb.shape[:2] == grey.size[::-1] and (rgb.max(axis=2) - rgb.min(axis=2)).mean() > 5
+    assert rgb.shape[:2] == grey.size[::-1]
+    assert (rgb.max(axis=2) - rgb.min(axis=2)).mean() > 5
     assert (tmp_path / "old.jpg").read_bytes() == before
     assert "1 photo coloured" in capsys.readouterr().out
 
@@ -77,9 +79,11 @@ def test_nothing_is_overwritten(tmp_path, weights, train_photos, capsys):
     call = [str(tmp_path / "one.jpg"), "-o", str(out), "--weights", weights]
     assert main(call) == 0
     Image.new("RGB", (4, 4)).save(out / "one.jpg")
-    assert main(call) == 0 and open_photo(out / "one.jpg").shape == (4, 4, 3)
+    assert main(call) == 0
+    assert open_photo(out / "one.jpg").shape == (4, 4, 3)
     assert "0 photos coloured, 1 there already" in capsys.readouterr().out
-    assert main([*call, "--overwrite"]) == 0 and open_photo(out / "one.jpg").shape != (4, 4, 3)
+    assert main([*call, "--overwrite"]) == 0
+    assert open_photo(out / "one.jpg").shape != (4, 4, 3)
 
 
 def test_a_half_done_folder_is_gone_on_with(tmp_path, weights, train_photos, capsys):
@@ -93,7 +97,8 @@ def test_a_half_done_folder_is_gone_on_with(tmp_path, weights, train_photos, cap
     capsys.readouterr()
     assert main(call) == 0
     assert "3 photos coloured, 1 there already" in capsys.readouterr().out
-    assert len(list((tmp_path / "out").iterdir())) == 4 and first.stat().st_mtime_ns == made
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert first.stat().st_mtime_ns == made
     assert main(call) == 0
     assert "0 photos coloured, 4 there already" in capsys.readouterr().out
 
@@ -125,7 +130,8 @@ def test_bad_photos_in_a_folder_are_skipped_and_reported(tmp_path, folder, weigh
 def test_a_bad_photo_gives_one_sentence(tmp_path, folder, weights, name, capsys):
     assert main([str(folder / name), "-o", str(tmp_path / "out"), "--weights", weights]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and name in lines[0]
+    assert len(lines) == 1
+    assert name in lines[0]
 
 
 def test_bad_weights_give_one_sentence(tmp_path, folder, capsys):
@@ -133,7 +139,8 @@ def test_bad_weights_give_one_sentence(tmp_path, folder, capsys):
     for weights in ("bad.safetensors", "missing.safetensors"):
         assert main([str(folder / "one.jpg"), "-o", str(tmp_path), "--weights", str(tmp_path / weights)]) == 2
         lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 1 and weights in lines[0]
+        assert len(lines) == 1
+        assert weights in lines[0]
 
 
 def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
@@ -145,10 +152,12 @@ def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
         main(["train", str(folder), "--out", str(tmp_path / "l1"), *small]) == 1
     )  # the bad ones were skipped
     said = capsys.readouterr()
-    assert "10 photos used, 3 skipped" in said.out and "cut.jpg" in said.err
+    assert "10 photos used, 3 skipped" in said.out
+    assert "cut.jpg" in said.err
     weights = str(tmp_path / "l1" / "generator.safetensors")
     made_by = read_header(weights)["made_by"]
-    assert made_by["recipe"]["schedule"] == "one_cycle" and sum(made_by["photos"]) == 10
+    assert made_by["recipe"]["schedule"] == "one_cycle"
+    assert sum(made_by["photos"]) == 10
 
     gan = [
         "train",
@@ -174,12 +183,16 @@ def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
     assert main(table) == 1
     out = capsys.readouterr().out
     rows = ["grey", "mean colour", "gan", "l1", "true"]
-    assert "10 photos at 64" in out and [line.split("  ")[0] for line in out.splitlines()[2:7]] == rows
+    assert "10 photos at 64" in out
+    assert [line.split("  ")[0] for line in out.splitlines()[2:7]] == rows
     saved = json.loads((tmp_path / "table.json").read_text())
-    assert list(saved["table"]) == rows and saved["photos"] == 10 and saved["table"]["true"]["psnr"] is None
+    assert list(saved["table"]) == rows
+    assert saved["photos"] == 10
+    assert saved["table"]["true"]["psnr"] is None
     with (tmp_path / "table.csv").open() as file:
         lines = {row.pop("name"): row for row in csv.DictReader(file)}
-    assert float(lines["gan"]["auc"]) == saved["table"]["gan"]["auc"] and list(lines) == rows
+    assert float(lines["gan"]["auc"]) == saved["table"]["gan"]["auc"]
+    assert list(lines) == rows
     assert main(table) == 2
     assert "table.json exists already" in capsys.readouterr().err
     assert main([str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", final]) == 0
@@ -222,7 +235,8 @@ def test_the_installed_command_exists(tmp_path, folder, weights):
         weights,
     ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=1200)
-    assert result.returncode == 0 and result.stderr == ""
+    assert result.returncode == 0
+    assert result.stderr == ""
     assert np.asarray(Image.open(tmp_path / "out" / "one.jpg")).ndim == 3
 
 
@@ -417,4 +431,5 @@ def test_the_lightness_survives_the_whole_way(tmp_path, weights, train_photos):
     before, after = (
         rgb2lab(open_photo(p))[..., 0] for p in (tmp_path / "large.png", tmp_path / "out/large.png")
     )
-    assert before.shape == (1000, 1500) and np.abs(before - after).max() < 1
+    assert before.shape == (1000, 1500)
+    assert np.abs(before - after).max() < 1

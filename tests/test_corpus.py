@@ -418,7 +418,8 @@ def test_kind(tmp_path, name):
     if isinstance(expected, str):
         with pytest.raises(PhotoError, match=expected) as caught:
             open_photo(path)
-        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
         return
     rgb = open_photo(path)
     expected = expected if expected.ndim == 3 else np.repeat(expected[..., None], 3, axis=2)

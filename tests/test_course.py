@@ -60,7 +60,8 @@ def test_an_error_names_the_line(lesson, capsys):
 
     lesson.check(double)
     told = capsys.readouterr().out
-    assert "It stops with AttributeError" in told and "return x.twice()" in told
+    assert "It stops with AttributeError" in told
+    assert "return x.twice()" in told
 
 
 def test_ours_is_not_praised(lesson, capsys):
@@ -121,7 +122,8 @@ def test_expect_same_allows_a_rounding():
 
 def test_a_guess_is_readable_without_a_kernel(lesson):
     page = lesson.predict("light")
-    assert "a fifth" in repr(page) and "a half" in repr(page)
+    assert "a fifth" in repr(page)
+    assert "a half" in repr(page)
     assert 'aria-label="How &lt;much&gt; light?"' in page._repr_html_()
     assert page._repr_html_().count("<button") == 2
 
@@ -129,7 +131,8 @@ def test_a_guess_is_readable_without_a_kernel(lesson):
 def test_the_quiz_is_readable_without_a_kernel(lesson):
     html = lesson.quiz()._repr_html_()
     assert "<code>x</code>" in html
-    assert html.count('type="radio"') == 2 and html.count('type="text"') == 1
+    assert html.count('type="radio"') == 2
+    assert html.count('type="text"') == 1
     assert html.count("<details>") == 2  # the answers are folded
 
 

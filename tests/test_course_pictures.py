@@ -49,8 +49,10 @@ def test_a_field_is_given_in_percent_of_the_photo():
 
 def test_photos_of_a_kind_keep_their_side(train_photos, valid_photos):
     train, valid = (pictures.photos_of(pictures.OUTDOORS, split) for split in ("train", "val"))
-    assert len(train) >= 25 and set(train) <= set(train_photos)
-    assert len(valid) >= 6 and set(valid) <= set(valid_photos)
+    assert len(train) >= 25
+    assert set(train) <= set(train_photos)
+    assert len(valid) >= 6
+    assert set(valid) <= set(valid_photos)
 
 
 def test_small_colours_under_a_large_lightness():
@@ -61,6 +63,7 @@ def test_small_colours_under_a_large_lightness():
 
 def test_a_photo_beside_its_map():
     both = pictures.photo_and_map(torch.rand(3, 32, 32), torch.full((1, 4, 4), 5.0), limit=5, side=16)
-    assert both.shape == (16, 32, 3) and both.dtype == np.uint8
+    assert both.shape == (16, 32, 3)
+    assert both.dtype == np.uint8
     red, green, _ = both[:, 16:].reshape(-1, 3).mean(axis=0)
     assert green > red  # real is green

@@ -30,13 +30,16 @@ def test_smooth_is_the_mean_of_the_last_values():
 
 def test_the_plane_is_a_picture_with_b_upwards():
     plane = game.plane(side=21)
-    assert plane.shape == (3, 21, 21) and plane.min() >= 0 and plane.max() <= 1
+    assert plane.shape == (3, 21, 21)
+    assert plane.min() >= 0
+    assert plane.max() <= 1
     assert plane[2, 0, 10] < plane[2, -1, 10]  # yellow above, blue below
 
 
 def test_the_swatch_of_grey_is_grey():
     red, green, blue = game.paint(torch.zeros(2)).tolist()
-    assert red == pytest.approx(green, abs=1e-3) and green == pytest.approx(blue, abs=1e-3)
+    assert red == pytest.approx(green, abs=1e-3)
+    assert green == pytest.approx(blue, abs=1e-3)
 
 
 def test_points_beyond_the_plane_are_drawn_on_its_edge(figure):

@@ -82,7 +82,8 @@ def test_asserts_held_with_every_seed(lesson):
     """spread.md has every comparison of the lesson, as it stands now, and each held whenever it was measured."""
     part = spread.TABLE.read_text(encoding="utf-8").split(f"## {lesson.stem}\n")[1].split("\n## ")[0]
     held = re.findall(r"^\| `(.+)` \| (\d+) of (\d+) \|", part, re.MULTILINE)
-    assert held and all(times == seeds and int(seeds) >= 3 for _, times, seeds in held)
+    assert held
+    assert all(times == seeds and int(seeds) >= 3 for _, times, seeds in held)
     fixed = re.findall(r"`([^`]+)`", part.split("The same with every seed: ")[1])
     trees = [ast.parse(text(cell)) for cell in cells(lesson, "code")]
     asserts = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Assert)]
@@ -145,12 +146,14 @@ def test_a_lesson_has_its_parts():
         if path.name == "00_start_here.ipynb":  # there is nothing to build in it yet
             continue
         assert "## Exercises" in words, path.name
-        assert words.count("**Predict.**") >= 4 and words.count("<details>") >= 3
+        assert words.count("**Predict.**") >= 4
+        assert words.count("<details>") >= 3
         exercises = re.findall(
             r"^\d\. \*\*", words.split("## Exercises")[1].split("## Recap")[0], re.MULTILINE
         )
         solutions = re.findall(r"^## \d\. ", markdown(LESSONS / "solutions" / path.name), re.MULTILINE)
-        assert 3 <= len(exercises) <= 5 and len(solutions) == len(exercises)
+        assert 3 <= len(exercises) <= 5
+        assert len(solutions) == len(exercises)
 
 
 def definitions(path: Path, *names: str) -> dict:
@@ -219,7 +222,8 @@ def assert_same_network(lesson: torch.nn.Module, library: torch.nn.Module, x: to
         for network in (lesson, library):
             torch.manual_seed(1)
             outputs.append(network.train(mode)(x))
-        assert outputs[0].std() > 0 and torch.equal(*outputs)
+        assert outputs[0].std() > 0
+        assert torch.equal(*outputs)
 
 
 def test_the_unet_of_lesson_03_is_the_librarys():
@@ -260,7 +264,8 @@ def test_the_adversarial_step_of_lesson_05_is_the_librarys():
         for batch in batches:
             step(batch) if method is lesson else step(batch, Accelerator(cpu=True))
         after.append([tensor for network in networks for tensor in network.state_dict().values()])
-    assert len(after[0]) == len(after[1]) and all(map(torch.equal, *after))
+    assert len(after[0]) == len(after[1])
+    assert all(map(torch.equal, *after))
 
 
 def test_the_dynamic_unet_of_lesson_06_is_the_librarys():

@@ -19,7 +19,8 @@ def test_an_undecided_discriminator():
 def test_gradients_point_the_right_way(mode):
     real, fake = (torch.full((4,), 0.5, requires_grad=True) for _ in range(2))
     GANLoss(mode).discriminator(real, fake).backward()
-    assert (real.grad < 0).all() and (fake.grad > 0).all()  # a step raises `real`, lowers `fake`
+    assert (real.grad < 0).all()
+    assert (fake.grad > 0).all()  # a step raises `real`, lowers `fake`
     fake.grad = None
     GANLoss(mode).generator(fake).backward()
     assert (fake.grad < 0).all()

@@ -45,7 +45,8 @@ def test_make_lab_opens_the_first_lesson(root, tmp_path):
                 assert process.poll() is None
                 time.sleep(0.3)
         first = url.split("/lab/tree/")[1].split("?")[0]
-        assert first.startswith("lessons/0") and b"jupyter" in page.lower()
+        assert first.startswith("lessons/0")
+        assert b"jupyter" in page.lower()
         lesson = json.loads(get(f"/api/contents/{first}")[1])
         assert lesson["content"]["cells"][0]["source"].startswith("# Lesson")
         assert (

@@ -39,7 +39,8 @@ def close(a: np.ndarray, b: np.ndarray, mean: float) -> bool:
 def test_formats(tmp_path, picture, suffix, options, error):
     picture.save(path := tmp_path / f"photo{suffix}", **options)
     rgb = open_photo(path)
-    assert rgb.dtype == np.uint8 and close(rgb, np.asarray(picture), error)
+    assert rgb.dtype == np.uint8
+    assert close(rgb, np.asarray(picture), error)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
@@ -70,7 +71,8 @@ def test_transparency_is_laid_on_white(tmp_path):
     image.paste((0, 0, 255, 255), (0, 0, 4, 8))
     image.save(path := tmp_path / "photo.png")
     rgb = open_photo(path)
-    assert (rgb[:, :4] == (0, 0, 255)).all() and (rgb[:, 4:] == 255).all()
+    assert (rgb[:, :4] == (0, 0, 255)).all()
+    assert (rgb[:, 4:] == 255).all()
     image.convert("P").save(
         path := tmp_path / "palette.gif", transparency=image.convert("P").getpixel((7, 0))
     )
@@ -134,7 +136,8 @@ def test_16_bits_survive(tmp_path, suffix):
     rgb = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
     path = save_photo(tmp_path / f"photo{suffix}", rgb)
     back = open_photo(path)
-    assert back.dtype == np.uint16 and np.array_equal(back, rgb)
+    assert back.dtype == np.uint16
+    assert np.array_equal(back, rgb)
     with Image.open(path) as image:  # others can read it too
         assert close(np.asarray(image), to_8_bit(rgb), 1)
     assert open_photo(path, min_side=20).dtype == np.uint8
@@ -187,7 +190,8 @@ def check_error(path: Path, reason: str) -> None:
     with pytest.raises(PhotoError, match=reason) as caught:
         open_photo(path)
     text = str(caught.value)
-    assert str(path) in text and "\n" not in text
+    assert str(path) in text
+    assert "\n" not in text
 
 
 def test_saving_never_overwrites(tmp_path, photo):
@@ -228,12 +232,14 @@ def test_exif_is_kept_but_for_the_orientation(tmp_path, picture, source, target)
     saved = save_photo(tmp_path / f"copy{target}", deep, like=source)
     with Image.open(saved) as image:
         found = image.getexif()
-        assert (found[271], found[306]) == ("A camera", "1936:01:02 03:04:05") and 0x0112 not in found
+        assert (found[271], found[306]) == ("A camera", "1936:01:02 03:04:05")
+        assert 0x0112 not in found
         if ".tif" not in source.suffix + target:  # Pillow writes no such parts into a TIFF
             assert found.get_ifd(ExifTags.IFD.Exif)[0x829D] == 2.8
             assert found.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
     again = open_photo(saved)
-    assert again.shape == upright.shape and again.dtype == deep.dtype
+    assert again.shape == upright.shape
+    assert again.dtype == deep.dtype
     if source.suffix != ".jpg" and "tif" in target or "png" in target:
         assert np.array_equal(again, deep)
 
@@ -251,11 +257,15 @@ def test_16_bit_transparency_is_laid_on_white(tmp_path):
     with (path := tmp_path / "photo.png").open("wb") as file:
         png.Writer(6, 4, greyscale=False, alpha=True, bitdepth=16).write(file, rgba.reshape(4, -1))
     rgb = open_photo(path)
-    assert rgb.dtype == np.uint16 and (rgb[:, :3] == (1000, 2000, 3000)).all() and (rgb[:, 3:] == 65535).all()
+    assert rgb.dtype == np.uint16
+    assert (rgb[:, :3] == (1000, 2000, 3000)).all()
+    assert (rgb[:, 3:] == 65535).all()
     with path.open("wb") as file:
         png.Writer(6, 4, greyscale=True, alpha=True, bitdepth=16).write(file, rgba[..., 2:].reshape(4, -1))
     rgb = open_photo(path)
-    assert rgb.shape == (4, 6, 3) and (rgb[:, :3] == 3000).all() and (rgb[:, 3:] == 65535).all()
+    assert rgb.shape == (4, 6, 3)
+    assert (rgb[:, :3] == 3000).all()
+    assert (rgb[:, 3:] == 65535).all()
 
 
 def test_pngs_that_note_fewer_significant_bits_are_not_darkened(tmp_path):

@@ -92,9 +92,9 @@ def test_adversarial_training_raises_colourfulness(pretrained, loaders, same_pho
 
 def test_a_run_leaves_history_pictures_and_weights(pretrained, loaders):
     out, history, _ = pretrained
-    assert (
-        len(history) == 25 and history[-1]["epoch"] == 25 and history[-1]["step"] == 25 * len(loaders.train)
-    )
+    assert len(history) == 25
+    assert history[-1]["epoch"] == 25
+    assert history[-1]["step"] == 25 * len(loaders.train)
     assert read_history(out) == history
     assert {"l1", "minutes", "valid_ab_error", "valid_colourfulness"} <= history[-1].keys()
     pictures = sorted((out / "samples").iterdir())
@@ -267,7 +267,9 @@ def test_the_encoder_gets_a_learning_rate_of_its_own():
 
 def test_one_cycle():
     values = [one_cycle(i / 1000) for i in range(1001)]
-    assert values[0] == pytest.approx(1 / 25) and max(values) == pytest.approx(1) and values[-1] < 1e-4
+    assert values[0] == pytest.approx(1 / 25)
+    assert max(values) == pytest.approx(1)
+    assert values[-1] < 1e-4
     assert values.index(max(values)) == 250
     with pytest.raises(ValueError, match="'warm': choose from constant"):
         fit(L1Pretraining(torch.nn.Conv2d(1, 2, 1)), None, schedule="warm")
@@ -322,7 +324,8 @@ def test_killed_and_resumed_equals_never_killed(tmp_path, folder):
         a, b = (load_file(out / f"{name}.safetensors") for out in (whole, broken))
         assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), name
     losses = [[row["l1"] for row in read_history(out)] for out in (whole, broken)]
-    assert len(losses[0]) == 4 and losses[0] == losses[1]
+    assert len(losses[0]) == 4
+    assert losses[0] == losses[1]
 
 
 def test_two_processes_train_with_the_same_command(tmp_path, folder):
@@ -346,7 +349,8 @@ def test_two_processes_train_with_the_same_command(tmp_path, folder):
     assert history[-1]["l1"] < history[0]["l1"]
     weights = str(tmp_path / "l1/generator.safetensors")
     history = stage("gan", "--stage", "adversarial", "--from", weights, "--epochs", "2")
-    assert len(history) == 2 and all(0 < row["d"] < 3 for row in history)
+    assert len(history) == 2
+    assert all(0 < row["d"] < 3 for row in history)
 
 
 def test_a_discriminator_can_be_trained_again(loaders):
