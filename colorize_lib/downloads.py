@@ -34,7 +34,7 @@ def download(url: str, path: Path, known: Known | None = None) -> Path:
 
     Args:
         url: address of the file.
-        path: where it goes; a file that is there is returned as it is.
+        path: file to write; one that is there is returned as it is.
         known: size in bytes, and MD5 of the first 2²⁰ bytes, of the right file; None: not known.
 
     Raises:
@@ -87,7 +87,7 @@ def _receive(answer: Any, url: str, part: Path, have: int, size: int) -> int:
     """Write an answer of a server to `part`, or append it if it is the rest of the file.
 
     Args:
-        size: of the whole file, in bytes; 0: not known.
+        size: size of the whole file in bytes; 0: not known.
 
     Returns:
         The size of the whole file, in bytes; 0 if nobody tells it.

@@ -14,7 +14,7 @@ def sharp_figures(dots: int = 80, times: float = 2.0) -> None:
     Does nothing outside of a notebook.
 
     Args:
-        dots: per inch, on the page.
+        dots: dots per inch, on the page.
         times: 2 for a dense screen.
     """
     from IPython import get_ipython

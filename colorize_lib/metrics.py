@@ -347,7 +347,7 @@ class Metric:
     Args:
         heading: the column's heading in a printed table.
         decimals: number of decimals in a printed table.
-        inputs: which two tensors of a `Comparison` are compared.
+        inputs: function that picks the two tensors of a `Comparison` to compare.
         start: makes a new, empty `Accumulator`.
     """
 

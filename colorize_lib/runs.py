@@ -138,7 +138,7 @@ class Run:
         mixed_precision, progress: see `fit`.
 
     Attributes:
-        state: where it stands.
+        state: the run's progress.
         done: whether the budget was used up by the last step.
 
     Raises:

@@ -40,7 +40,7 @@ class Refused(Exception):
     """A request that gets one sentence instead of a photo.
 
     Args:
-        sentence: what is wrong, and the remedy.
+        sentence: the mistake, and the remedy.
         status: HTTP status.
     """
 

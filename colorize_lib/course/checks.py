@@ -23,8 +23,8 @@ def expect(condition: Any, sentence: str) -> None:
     """Refuse an answer.
 
     Args:
-        condition: what has to hold.
-        sentence: what is wrong otherwise, and where to look.
+        condition: condition that has to hold.
+        sentence: sentence that names the mistake, and where to look.
 
     Raises:
         NotYet: with the sentence.
@@ -37,9 +37,9 @@ def expect_same(theirs: Any, right: Tensor | float, sentence: str, within: float
     """Refuse a result that differs: in its kind, its shape, or its values.
 
     Args:
-        theirs: what the learner's function returned.
-        right: what it has to return.
-        sentence: what is wrong when only the values differ.
+        theirs: result of the learner's function.
+        right: right result.
+        sentence: sentence for values that differ.
         within: the largest difference that is allowed.
 
     Raises:

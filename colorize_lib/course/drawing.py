@@ -13,7 +13,7 @@ class Drawing:
 
     Args:
         width, height: in pixels.
-        alt: what it shows, for those who cannot see it.
+        alt: text for those who cannot see it.
     """
 
     def __init__(self, width: int, height: int, alt: str):

@@ -51,11 +51,11 @@ def knobs(
     Args:
         pictures: (H, W, 3) uint8, all of one shape; the last setting changes fastest.
         settings: {name: how many values}.
-        alt: what the pictures show, for those who cannot see them.
+        alt: text for those who cannot see the pictures.
         start: the value of each setting at first; None: 0.
         says: a text for each picture.
         click: share of the width and of the height in which a click sets the first two settings; None: no clicks.
-        width: of the pictures, in pixels.
+        width: width of the pictures, in pixels.
 
     Raises:
         ValueError: if the number of pictures does not fit the settings.
@@ -120,7 +120,7 @@ def pick_field(photo: np.ndarray, fields: Mapping[str, int], start: int = 0, wid
         photo: (H, H, 3) uint8.
         fields: {what to say: side of the field in pixels of the photo}.
         start: the field that is shown first.
-        width: in pixels.
+        width: width in pixels.
     """
     shares = [[name, round(100 * side / photo.shape[1], 3)] for name, side in fields.items()]
     sliders = "".join(

@@ -105,7 +105,7 @@ def draw_plane(
         path: (N, 2), where a generator went: a line from the white ring.
         end: (2,), the colour to show as a swatch.
         points: (N, 2), colours of a generator with noise: black dots; colours beyond the edge are drawn on it.
-        judge: from a*, b* over `AB_SCALE` to a logit; drawn is where it says "half" (solid) and "four fifths" (dotted).
+        judge: function from a*, b* over `AB_SCALE` to a logit; drawn is where it says "half" (solid) and "four fifths" (dotted).
     """
     ax.imshow(to_image(plane()), extent=(-EDGE, EDGE, -EDGE, EDGE), interpolation="bilinear")
     if photos is not None:

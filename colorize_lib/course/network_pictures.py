@@ -288,7 +288,7 @@ def show_verdicts(
     Args:
         photos: (N, 3, H, W) RGB, as the judge saw them.
         maps: (N, 1, h, w) logits.
-        limit: of the colour scale; None: from the maps.
+        limit: end of the colour scale; None: from the maps.
     """
     limit = limit or maps.abs().quantile(0.95).item()
     rows = -(-len(photos) // columns)

@@ -41,7 +41,7 @@ class Number:
         asks: the question.
         right: the number.
         within: the difference that still counts as right.
-        why: how to get there.
+        why: explanation, shown with the answer.
     """
 
     asks: str

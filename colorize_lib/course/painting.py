@@ -20,7 +20,7 @@ def show_columns(L: Tensor, columns: Mapping[str, Tensor], width: float = 8.0) -
     Args:
         L: lightness, (B, 1, H, W), normalised.
         columns: ab by title, each (B, 2, H, W), normalised.
-        width: in inches.
+        width: width in inches.
     """
     cell = width / len(columns)
     figure, axes = plt.subplots(
@@ -69,7 +69,7 @@ def draw_paths(paths: Mapping[str, Sequence[tuple[float, float]]], stop: tuple[f
 
     Args:
         paths: (ab error, colourfulness) after each epoch, from a common start.
-        stop: where to stop, for a ring.  A square marks each end.
+        stop: point that gets a ring.  A square marks each end.
     """
     _, ax = plt.subplots(figsize=(6, 3.6))
     for (name, path), colour in zip(paths.items(), LINES, strict=False):
@@ -118,7 +118,7 @@ def show_maps(
     Args:
         L: lightness, (B, 1, H, W), normalised.
         rows: (ab (B, 2, H, W), map (B, h, w)) by name.
-        label: what the map's colours mean.
+        label: meaning of the map's colours.
         low, high: the ends of its scale.
         cmap: matplotlib's name of a colour map.
     """

@@ -156,7 +156,7 @@ def show_costs(share: float, first: str, second: str) -> None:
     """What an answer between two colours costs, in absolute and in squared error.
 
     Args:
-        share: how often the truth is the first colour; else it is the second.
+        share: share of the first colour; the rest is the second.
         first, second: names of colours that matplotlib knows.
     """
     t = np.linspace(0, 1, 201)  # 0: the second colour, 1: the first

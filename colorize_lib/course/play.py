@@ -165,7 +165,7 @@ def lazy_network(ab: Tensor, L: Tensor, rivals: dict[str, float]) -> Any:
     Needs a running kernel.
 
     Args:
-        ab: of the photos that it is measured on, (B, 2, H, W), normalised.
+        ab: true colours of the photos that it is measured on, (B, 2, H, W), normalised.
         L: of one photo, (1, 1, H, W), normalised, to be looked at.
         rivals: {name: error} to beat.
 
