@@ -21,12 +21,17 @@ class Choice(NamedTuple):
 
 def choose_page(file: BinaryIO) -> Choice:
     """The largest page that is no thumbnail; a photo that lies below its thumbnail is a page, too."""
-    chain = [page.aspage() for page in tifffile.TiffFile(file).pages]
+    chain = _all_of(tifffile.TiffFile(file).pages)
     below = [page.pages for page in chain if page.subifds and page.pages is not None]
-    pages = chain + [page.aspage() for some in below for page in some]
+    pages = chain + [page for some in below for page in _all_of(some)]
     page = max(pages, key=lambda page: (not _is_thumbnail(page), page.imagewidth * page.imagelength))
     others = sum(not _is_thumbnail(other) for other in pages if other is not page)
     return Choice(page, next((i for i, one in enumerate(chain) if one is page), None), others)
+
+
+def _all_of(pages: tifffile.TiffPages) -> list[tifffile.TiffPage]:
+    """The pages of a chain, each once: to count them first is what notices a chain that is a circle."""
+    return [pages[i].aspage() for i in range(len(pages))]
 
 
 def _is_thumbnail(page: tifffile.TiffPage) -> bool:
