@@ -263,12 +263,18 @@ def test_the_history_is_read_as_it_was_returned(run, loaders):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "minutes", "step", "seconds", "used"),
-    [(2, None, 5, 999, 0.5), (None, 2, 999, 30, 0.25), (2, 2, 5, 90, 0.75), (0.01, None, 1, 0, 1), (None, None, 50, 0, 0.5)],
-)  # fmt: skip
-def test_a_budget_is_used_up_by_epochs_or_by_minutes(epochs, minutes, step, seconds, used):
-    """Epochs of 5 batches; without any limit, 20 of them."""
-    assert Budget(epochs, minutes).used(RunState(step=step, seconds=seconds), batches=5) == used
+    ("limits", "progress", "used"),
+    [
+        ({"epochs": 2}, {"step": 5, "seconds": 999}, 0.5),
+        ({"minutes": 2}, {"step": 999, "seconds": 30}, 0.25),
+        ({"epochs": 2, "minutes": 2}, {"step": 5, "seconds": 90}, 0.75),
+        ({"epochs": 0.01}, {"step": 1}, 1),
+        ({}, {"step": 50}, 0.5),
+    ],
+)
+def test_a_budget_is_used_up_by_whichever_limit_is_nearer(limits, progress, used):
+    """Arithmetic alone.  Epochs of 5 batches; without any limit, 20 of them."""
+    assert Budget(**limits).used(RunState(**progress), batches=5) == used
 
 
 @pytest.mark.parametrize("limit", [0, -1, math.nan])
