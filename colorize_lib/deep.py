@@ -45,20 +45,19 @@ def is_raw(page: tifffile.TiffPage) -> bool:
 
 
 def is_beyond_pillow(page: tifffile.TiffPage) -> bool:
-    """Whether the pixels have more than 8 bits, or Pillow gets them wrong: grey with more than a plain alpha channel
-    beside it, and colours that are multiplied by an alpha channel in a plane of its own."""
+    """Whether Pillow cuts the pixels to 8 bits, or gets them wrong.
+
+    It does with grey that has its channels in planes, or an alpha channel that was multiplied into it, and with RGB
+    that has both.
+    """
     if page.sampleformat == 1 and 8 < page.bitspersample <= 16:
         return True
     if page.bitspersample != 8 or page.samplesperpixel == 1:
         return False
     planes, multiplied = page.planarconfig == 2, 1 in map(int, page.extrasamples)
-    return (
-        page.photometric in (0, 1)
-        and (planes or multiplied)
-        or page.photometric == 2
-        and planes
-        and multiplied
-    )
+    if page.photometric in (0, 1):
+        return planes or multiplied
+    return page.photometric == 2 and planes and multiplied
 
 
 def page_profile(page: tifffile.TiffPage) -> bytes | None:
