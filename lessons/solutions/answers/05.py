@@ -37,7 +37,7 @@ PREDICTIONS = {
         right=1,
     ),
     "heart": Choice(
-        "How surely does the judge of sixteen photos part own from strange colours on new photos?",
+        "How surely does the judge of sixteen photos tell own colours from strange ones on new photos?",
         ["as surely as on its sixteen", "far less surely"],
         right=1,
     ),
