@@ -32,7 +32,9 @@ def one_of_each_subject() -> list[Path]:
 
 def draw(L: Tensor, columns: dict[str, Tensor]) -> Image.Image:
     """L (B, 1, H, W), {title: ab (B, 2, H, W)} → a photo in each row, a title above each column."""
-    panels = [torch.nn.functional.interpolate(to_rgb(L, ab), (SHOWN, SHOWN), mode="area") for ab in columns.values()]
+    panels = [
+        torch.nn.functional.interpolate(to_rgb(L, ab), (SHOWN, SHOWN), mode="area") for ab in columns.values()
+    ]
     photos = torch.cat(panels, dim=3).permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte()
     picture = Image.new("RGB", (photos.shape[1], TITLE + photos.shape[0]), "white")
     picture.paste(Image.fromarray(photos.numpy()), (0, TITLE))
