@@ -9,6 +9,7 @@ import torch
 
 from colorize_lib.course import frames
 from colorize_lib.course import network_pictures as pictures
+from colorize_lib.display.html import KEYS
 
 
 def grey_pictures(count: int) -> list[np.ndarray]:
@@ -45,6 +46,16 @@ def test_a_field_is_given_in_percent_of_the_photo():
     sides = re.search(r'data-sides="([^"]+)"', html)[1].replace("&quot;", '"')
     assert json.loads(sides) == [["small", 5.0], ["large", 25.0]]
     assert "width:25.0%" in html
+
+
+@pytest.mark.parametrize("make", [
+    lambda: frames.knobs(grey_pictures(6), {"across": 3, "on": 2}, "a test"),
+    lambda: frames.pick_field(np.zeros((9, 9, 3), np.uint8), {"small": 1}),
+])  # fmt: skip
+def test_jupyterlab_leaves_the_arrow_keys_to_every_input(make):
+    inputs = re.findall(r"<input[^>]*>", make()._repr_html_())
+    assert len(inputs) >= 2
+    assert all(KEYS in one for one in inputs)
 
 
 def test_photos_of_a_kind_keep_their_side(train_photos, valid_photos):

@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from ..display.html import KEYS
 from .notes import Page
 
 _TURN = """(() => {
@@ -124,7 +125,7 @@ def pick_field(photo: np.ndarray, fields: Mapping[str, int], start: int = 0, wid
     """
     shares = [[name, round(100 * side / photo.shape[1], 3)] for name, side in fields.items()]
     sliders = "".join(
-        f'<label style="display:block">{name} <input type="range" min="0" max="{top}" value="{value}" '
+        f'<label style="display:block">{name} <input type="range" {KEYS} min="0" max="{top}" value="{value}" '
         'style="width:220px;vertical-align:middle"></label>'
         for name, top, value in (
             ("left – right", 100, 50),
@@ -148,9 +149,9 @@ def pick_field(photo: np.ndarray, fields: Mapping[str, int], start: int = 0, wid
 
 def _knob(name: str, count: int, value: int) -> str:
     if count == 2:
-        kind = f'type="checkbox" data-count="2"{" checked" if value else ""}'
+        kind = f'type="checkbox" {KEYS} data-count="2"{" checked" if value else ""}'
         return f'<label style="margin-right:14px;white-space:nowrap"><input {kind}> {escape(name)}</label>'
-    kind = f'type="range" min="0" max="{count - 1}" value="{value}" data-count="{count}" aria-label="{escape(name)}"'
+    kind = f'type="range" {KEYS} min="0" max="{count - 1}" value="{value}" data-count="{count}" aria-label="{escape(name)}"'
     return f'<label style="display:block">{escape(name)} <input {kind} style="width:240px;vertical-align:middle"></label>'
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..color import AB_SCALE, lab_to_rgb, rgb_to_lab
 from ..display import to_image, to_rgb
+from ..display.html import KEYS
 from .notes import Page
 
 _PICK = """(() => {
@@ -102,7 +103,7 @@ def _rows(numbers: Sequence[str]) -> str:
 def _ranges(width: int, height: int) -> str:
     """The two sliders, which start in the middle."""
     return "".join(
-        f'<label style="display:block">{name} <input type="range" data-lm-suppress-shortcuts="true" min="0" max="{top - 1}" value="{start}" '
+        f'<label style="display:block">{name} <input type="range" {KEYS} min="0" max="{top - 1}" value="{start}" '
         'style="width:200px;vertical-align:middle"></label>'
         for name, top, start in (
             ("left – right", width, width // 2),
