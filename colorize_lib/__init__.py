@@ -17,6 +17,7 @@ _NAMES = {
     "encoding": (),
     "photos": ("PhotoError", "open_photo", "save_photo"),
     "folders": ("find_photos",),
+    "inference": (),
     "data": ("PhotoDataset", "fetch_photos", "make_dataloaders", "sample_photos", "split_photos"),
     "models": ("PatchDiscriminator", "build_generator"),
     "losses": ("GANLoss",),

@@ -15,6 +15,8 @@ from .console import make_printable, say
 from .doctor import doctor, doctor_parser
 
 if TYPE_CHECKING:
+    from .colorizer import Colorizer
+    from .light import LightColorizer
     from .metrics import Table
     from .models import Generator
     from .runs import Method
@@ -63,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
         say("\nstopped", sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
-        say(f"colorize: {error}", sys.stderr)
+        without_torch = isinstance(error, ImportError) and error.name == "torch"
+        remedy = ": pip install torch torchvision, or colour with --graphs, which needs neither"
+        say(f"colorize: {error}{remedy if without_torch else ''}", sys.stderr)
         return 2
 
 
@@ -97,14 +101,16 @@ def photo_parser() -> argparse.ArgumentParser:
         help="results without the note that they were coloured; the note is the EXIF field Software (or, where "
         "that is taken, ProcessingSoftware), and in a PNG also the text Software",
     )  # fmt: skip
-    _add_weights(parser)
+    weights = parser.add_mutually_exclusive_group()
+    _add_weights(weights)
+    weights.add_argument("--graphs", type=Path, metavar="DIR", help="colour without PyTorch, by the graphs that "
+                         "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only")  # fmt: skip
     _add_device(parser)
     return parser
 
 
 def colorize(options: argparse.Namespace) -> int:
-    from .colorizer import MARK, Colorizer
-    from .devices import default_device
+    from .inference import MARK
     from .photos import left_out, save_photo
     from .targets import plan
 
@@ -119,9 +125,7 @@ def colorize(options: argparse.Namespace) -> int:
     mark = MARK if options.mark else ""
     done, partly = 0, 0
     if work.targets:
-        colorizer = Colorizer.from_pretrained(
-            options.weights, resolution=options.resolution, device=default_device(options.device)
-        )
+        colorizer = _colorizer(options)
         bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
         for photo, rgb in colorizer.many(
             work.targets, failures=work.failures, progress=bar, saturation=options.saturation,
@@ -143,6 +147,21 @@ def colorize(options: argparse.Namespace) -> int:
             partly += bool(rest)
             say(f"{target}" + (f" ({rest} left out)" if rest else ""))
     return _report(done, work.failures, "coloured", work.there, partly=partly, passed_over=work.passed_over)
+
+
+def _colorizer(options: argparse.Namespace) -> "Colorizer | LightColorizer":
+    """What colours: weights, or graphs, which need no PyTorch."""
+    if options.graphs is not None:
+        if options.device is not None:
+            raise ValueError("--graphs run on the CPU: leave out --device")
+        from .light import LightColorizer
+
+        return LightColorizer(options.graphs, options.resolution)
+    from .colorizer import Colorizer
+    from .devices import default_device
+
+    device = default_device(options.device)
+    return Colorizer.from_pretrained(options.weights, resolution=options.resolution, device=device)
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -563,7 +582,7 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_weights(parser: argparse.ArgumentParser, default: str | list[str] = "best", **options) -> None:
+def _add_weights(parser: argparse._ActionsContainer, default: str | list[str] = "best", **options) -> None:
     parser.add_argument("--weights", default=default, metavar="NAME", **options,
                         help=f"{WEIGHTS_HELP} (default: the best that come with the library)")  # fmt: skip
 

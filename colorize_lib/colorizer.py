@@ -2,8 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -13,17 +12,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
-from tqdm.auto import tqdm
-
-from colorize_lib import __version__
 
 from .checkpoints import find_weights, load_pretrained
 from .color import rgb_to_L, to_rgb
 from .devices import default_device
+from .inference import NO_NUMBERS, check_resolution, check_saturation, colour_many, size_seen
 from .models import predict_ab
-from .photos import MAX_PIXELS, PhotoError, open_photo, to_srgb, turn_upright
+from .photos import MAX_PIXELS, open_photo, to_srgb, turn_upright
 
-MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
 RESOLUTION = 256  # default for weights whose header names no resolution
 SMALLEST = 64  # smallest resolution to fall back to when memory runs out
 BAND = 1 << 17  # number of pixels converted at a time, which keeps intermediate tensors small
@@ -31,7 +27,6 @@ BAND = 1 << 17  # number of pixels converted at a time, which keeps intermediate
 Picture = Image.Image | np.ndarray | Tensor
 Photo = str | Path | Picture
 File = TypeVar("File", str, Path)
-Opened = TypeVar("Opened")
 
 
 class Colorizer:
@@ -62,7 +57,7 @@ class Colorizer:
         device: torch.device | str | None = None,
         chroma: float = 1.0,
     ):
-        _check_resolution(resolution)
+        check_resolution(resolution)
         if not 0 <= chroma < math.inf:
             raise ValueError(f"a chroma of {chroma} is no factor for colours: take 0 or more")
         self.device = torch.device(device) if device is not None else default_device()
@@ -192,21 +187,9 @@ class Colorizer:
         Yields:
             (photo, coloured), in the order of `photos`.
         """
-        opened = _one_ahead(partial(_open, max_pixels=max_pixels), photos)
-        total = len(photos) if isinstance(photos, Sized) else None
-        for photo, picture in tqdm(opened, total=total, unit="photo", disable=not progress):
-            try:
-                if isinstance(picture, PhotoError):
-                    raise picture
-                coloured = self(picture, **options)
-            except Exception as error:  # one photo must not stop the others
-                if failures is None:
-                    raise
-                failures.append(
-                    str(error) if isinstance(error, PhotoError) else f"{photo} cannot be coloured ({error})"
-                )
-            else:
-                yield photo, coloured
+        return colour_many(
+            partial(self, **options), photos, failures=failures, progress=progress, max_pixels=max_pixels
+        )
 
     def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
         """Predict ab at the generator's resolution, or at half of it if memory runs out, with a warning.
@@ -220,16 +203,14 @@ class Colorizer:
             ab: the predicted normalised ab, (B, 2, h, w).
         """
         resolution = self.resolution if resolution is None else resolution
-        _check_resolution(resolution)
+        check_resolution(resolution)
         height, width = L.shape[-2:]
         size = size_seen(height, width, resolution)
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
         try:
             ab = predict_ab(self.generator, {"L": small}).float()
             if not ab.isfinite().all():
-                raise ValueError(
-                    "the generator gave no numbers for this photo: its weights are damaged, or not trained well"
-                )
+                raise ValueError(NO_NUMBERS)
             return small, ab
         except RuntimeError as error:
             if not _out_of_memory(error) or resolution // 2 < SMALLEST:
@@ -263,10 +244,7 @@ class Colorizer:
     @torch.inference_mode()
     def _colour(self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None) -> None:
         """Colour (B, 1 or 3, H, W) into `out`, (B, 3, H, W)."""
-        if not 0 <= saturation < math.inf:
-            raise ValueError(
-                f"a saturation of {saturation} is below 0, which is grey already, or no number: take 0 or more"
-            )
+        check_saturation(saturation)
         L = torch.cat([rgb_to_L(self._prepare(rgb[..., band, :])) for band in _bands(rgb)], dim=2)
         small, ab = self.predict(L, resolution)
         self.apply(L, small, ab * (saturation * self.chroma), out)
@@ -328,17 +306,6 @@ class Colorizer:
         return rgb.to(self.device).expand(-1, 3, -1, -1)
 
 
-def _check_resolution(resolution: int) -> None:
-    if not 1 <= resolution < math.inf:
-        raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
-
-
-def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
-    """The size at which a generator sees a photo: about `resolution`² pixels, in the photo's aspect ratio."""
-    scale = resolution / math.sqrt(height * width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 def paint(L: Tensor, ab: Tensor, slope: Tensor, blurred: Tensor) -> Tensor:
     """Join a photo's lightness and the colour that was predicted for it.
 
@@ -383,29 +350,6 @@ def scaling_matrix(size: int, new_size: int) -> Tensor:
     """(new_size, size): the matrix that scales a row of pixels, bicubic and antialiased."""
     rows = torch.eye(size)[None, None]
     return F.interpolate(rows, (size, new_size), mode="bicubic", antialias=True, align_corners=False)[0, 0].T
-
-
-def _one_ahead(
-    function: Callable[[Photo], Opened], photos: Iterable[Photo]
-) -> Iterator[tuple[Photo, Opened]]:
-    """Yield (photo, function(photo)); the next result is computed in a thread meanwhile."""
-    waiting = None
-    with ThreadPoolExecutor(1) as pool:
-        for photo in photos:
-            following = photo, pool.submit(function, photo)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            waiting = following
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
-
-
-def _open(photo: Photo, max_pixels: int = MAX_PIXELS) -> Picture | PhotoError:
-    """A photo given by its path is read; an error is returned, to be raised in the caller's thread."""
-    try:
-        return open_photo(photo, max_pixels=max_pixels) if isinstance(photo, (str, Path)) else photo
-    except PhotoError as error:
-        return error
 
 
 def _bands(planes: Tensor) -> list[slice]:

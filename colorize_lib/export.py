@@ -32,6 +32,7 @@ from .checkpoints import CheckpointError, find_weights, load_pretrained
 from .color import rgb_to_L
 from .colorizer import RESOLUTION, paint, slope_of_colour
 from .files import write_whole
+from .inference import STEPS
 from .models import Generator
 from .models.precision import InFloat32
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
-STEPS = ("lightness", "colours", "paint")
 GRAPHS = Path(__file__).parent / "graphs"  # what does not depend on the weights, traced by this file
 LARGEST = 1 << 16  # pixels a side
 
@@ -151,7 +151,7 @@ def export_photo(path: str | Path, weights: str | Path = "best", *, half: bool =
     """Write the whole way as one graph, for hosts that have the memory and want one call.
 
     `photo` (H, W, 4) uint8, `size` (2,) int64, `saturation` () → `coloured` (H, W, 4) uint8.
-    `size` is that at which the network sees the photo: `colorizer.size_seen`.
+    `size` is that at which the network sees the photo: `inference.size_seen`.
 
     Args, returns, raises: as `export_network`.
     """

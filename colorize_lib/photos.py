@@ -15,13 +15,10 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.MpoImagePlugin import MpoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import resize
 
 from .deep import bits_of_png, choose_page, is_beyond_pillow, is_raw, page_profile, read_page, read_png_16
 from .encoding import About, encode, png_texts
@@ -35,7 +32,7 @@ MAX_PIXELS = 178_956_970  # Pillow's own limit, against files that would fill th
 _NO_PHOTOS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 SUFFIXES = {
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit",
-    ".fits", ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im",
+    ".fits", ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".heic", ".heif", ".icb", ".icns", ".ico", ".iim", ".im",
     ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".msp",
     ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".ras",
     ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm", ".xpm",
@@ -43,6 +40,8 @@ SUFFIXES = {
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".tif": "TIFF",
             ".tiff": "TIFF", ".webp": "WEBP", ".bmp": "BMP"}  # fmt: skip
 
+# Brands of HEIC, the format of many phones, which Pillow reads through the extra `heic`.
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
 
@@ -72,7 +71,7 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
     """Read an image file as upright sRGB.
 
     Reads whatever Pillow and tifffile can: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF,
-    PGM …; palette, grey, RGB, CMYK, with or without transparency (laid on white).  The EXIF
+    PGM …, and HEIC with the extra `heic`; palette, grey, RGB, CMYK, with or without transparency (laid on white).  The EXIF
     orientation is applied, an embedded colour profile is converted to sRGB.  Of a TIFF's pages
     the largest is taken that is no thumbnail, of an animation the first frame; `left_out` tells
     how many are left.
@@ -182,6 +181,10 @@ def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
 
     The same as Pillow's, up to rounding, and several times faster.
     """
+    import torch  # takes seconds to import, and a photo that is only coloured does without
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2.functional import resize
+
     planes = torch.from_numpy(np.require(to_8_bit(rgb), requirements=["C", "W"])).permute(2, 0, 1)
     planes = resize(planes, [height, width], InterpolationMode.BICUBIC, antialias=True)
     return planes.permute(1, 2, 0).numpy()
@@ -283,15 +286,17 @@ def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
 
 
 def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
-    head = file.read(8)
+    head = file.read(32)
     file.seek(0)
     if not head:
         raise PhotoError(f"{path} is empty (0 bytes): copy it again from where it came")
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _open_tiff(path, file, max_pixels)
     profile = None
-    if head == _PNG:
+    if head.startswith(_PNG):
         file, profile = _texts_first(file.read())
+    if head[4:8] == b"ftyp" and _HEIC.intersection(head[i : i + 4] for i in range(8, len(head), 4)):
+        _teach_heic(path)
     image = _identify(file)
     if profile:
         image.info["icc_profile"] = profile
@@ -330,6 +335,17 @@ def _identify(file: BinaryIO) -> ImageFile:
         with suppress(UnidentifiedImageError):
             return Image.open(file, formats=[name for name in Image.ID if name not in _NO_PHOTOS])
     raise UnidentifiedImageError
+
+
+def _teach_heic(path: Path) -> None:
+    """Teach Pillow to read HEIC."""
+    try:
+        from pi_heif import register_heif_opener
+    except ImportError:
+        raise PhotoError(
+            f"{path} is a HEIC photo, which needs one more package: pip install pi-heif, or save it as JPEG"
+        ) from None
+    register_heif_opener()
 
 
 def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:

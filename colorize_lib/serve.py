@@ -11,8 +11,9 @@ import threading
 import webbrowser
 from pathlib import Path
 
-from .colorizer import MARK, Colorizer
+from .colorizer import Colorizer
 from .console import say
+from .inference import MARK
 from .photos import PhotoError, open_photo, save_photo, writable_path
 
 try:

@@ -324,7 +324,7 @@ for name, data, expected, error in (
     ("text.jpg", b"My grandmother, 1943", "not an image", EXACT),
     ("postscript.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "not an image", EXACT),
     ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image", EXACT),
-    ("heic.heic", struct.pack(">L4s4sL4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic"), "not an image", EXACT),
+    ("heic.heic", struct.pack(">L4s4sL4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic"), "not an image|pi-heif", EXACT),
     ("bomb.png", with_chunk(image_data(GREY[:1, :1], "PNG")[:8] + chunk(b"IHDR", struct.pack(
         ">LLBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)) + PNG[33:]), "more than 179 megapixels", EXACT),
     ("bomb.gif", b"GIF89a" + struct.pack("<HH", 65535, 65535) + image_data(GREY, "GIF")[10:], "megapixels", EXACT),

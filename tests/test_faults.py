@@ -117,11 +117,11 @@ def test_linked_folders_are_looked_through_once(tmp_path):
 def test_files_passed_over_are_counted(tmp_path):
     for name in ("a.jpg", "b.jfif", "c.jpe", "d.jp2", "e.avif", "f.pgm"):
         picture(tmp_path / name)
-    for name in ("g.heic", "h.HEIC", "notes.txt", "README", ".hidden"):
+    for name in ("g.mov", "h.MOV", "notes.txt", "README", ".hidden"):
         (tmp_path / name).write_text("no photo")
     found = look_through(tmp_path)
     assert len(found.photos) == 6
-    assert found.others == {".heic": 2, ".txt": 1, "no suffix": 1}
+    assert found.others == {".mov": 2, ".txt": 1, "no suffix": 1}
 
 
 def test_a_pattern_is_expanded_where_the_shell_does_not(tmp_path):

@@ -1,6 +1,9 @@
 """The exported graphs beside the library: same photos, odd sizes, 8 bits."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,12 +15,19 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from colorize_lib import Colorizer  # noqa: E402
 from colorize_lib.checkpoints import CheckpointError, find_weights, read_header, save_checkpoint  # noqa: E402
 from colorize_lib.cli import main  # noqa: E402
-from colorize_lib.colorizer import size_seen  # noqa: E402
 from colorize_lib.export import STEPS, export_network, export_steps, join_steps  # noqa: E402
+from colorize_lib.inference import size_seen  # noqa: E402
 from colorize_lib.light import LightColorizer  # noqa: E402
 from colorize_lib.models import GENERATORS, Unet  # noqa: E402
-from colorize_lib.photos import open_photo  # noqa: E402
+from colorize_lib.photos import open_photo, save_photo  # noqa: E402
 
+# `colorize …` in a Python that has no PyTorch.
+WITHOUT_TORCH = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "torchvision", "timm")))
+from colorize_lib.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 SIZES = [(301, 401), (257, 255), (97, 390), (33, 29), (1, 7)]
 
 
@@ -102,6 +112,104 @@ def test_light_refuses_other_arrays(light, photo):
 def test_light_names_a_missing_graph(tmp_path):
     with pytest.raises(FileNotFoundError, match="lightness.onnx is missing"):
         LightColorizer(tmp_path)
+
+
+def test_light_colours_a_file(light, train_photos):
+    assert np.array_equal(light(train_photos[0]), light(open_photo(train_photos[0])))
+
+
+@pytest.mark.parametrize("options", [{"saturation": -1}, {"saturation": float("nan")}, {"resolution": 0}])
+def test_light_refuses_what_the_library_refuses(light, colorizer, photo, options):
+    with pytest.raises(ValueError) as expected:
+        colorizer(photo, **options)
+    with pytest.raises(ValueError) as found:
+        light(photo, **options)
+    assert str(found.value) == str(expected.value)
+
+
+def test_light_names_a_damaged_graph(steps, tmp_path):
+    shutil.copytree(steps, tmp_path / "graphs")
+    (tmp_path / "graphs/paint.onnx").write_bytes(b"no graph")
+    with pytest.raises(ValueError, match="paint.onnx cannot be loaded"):
+        LightColorizer(tmp_path / "graphs")
+
+
+def test_light_names_the_folder_of_other_graphs(steps, tmp_path):
+    shutil.copytree(steps, tmp_path / "graphs")
+    model = onnx.load(tmp_path / "graphs/colours.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "graphs/colours.onnx")
+    with pytest.raises(ValueError, match="holds other graphs"):
+        LightColorizer(tmp_path / "graphs")
+
+
+def test_command_with_graphs_gives_the_librarys_picture(steps, colorizer, train_photos, tmp_path):
+    call = [str(train_photos[0]), "--graphs", str(steps), "--format", "png", "--saturation", "1.3"]
+    assert main([*call, "--resolution", "199", "-o", str(tmp_path)]) == 0
+    coloured = open_photo(tmp_path / f"{train_photos[0].stem}.png")
+    expected = colorizer(open_photo(train_photos[0]), saturation=1.3, resolution=199)
+    assert largest_difference(coloured, expected) <= 1
+
+
+def test_command_with_graphs_skips_and_counts_as_with_weights(steps, train_photos, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(train_photos[0], tmp_path / "photos/one.jpg")
+    (tmp_path / "photos/broken.jpg").write_bytes(b"no photo at all")
+    call = [str(tmp_path / "photos"), "--graphs", str(steps), "-o", str(tmp_path / "out")]
+    assert main(call) == 1
+    said = capsys.readouterr()
+    assert "1 photo coloured, 1 skipped" in said.out
+    assert "broken.jpg is not an image" in said.err
+    assert main(call) == 1
+    assert "1 there already" in capsys.readouterr().out
+
+
+def test_command_with_graphs_refuses_16_bits(steps, photo, tmp_path, capsys):
+    scan = save_photo(tmp_path / "scan.png", photo.astype(np.uint16) * 257)
+    assert main([str(scan), "--graphs", str(steps), "-o", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "scan.png cannot be coloured (it has 16 bits" in line
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_graphs_exclude_weights_and_a_device(steps, train_photos, tmp_path, capsys):
+    call = [str(train_photos[0]), "--graphs", str(steps), "-o", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        main([*call, "--weights", "l1"])
+    assert "not allowed with argument" in capsys.readouterr().err
+    assert main([*call, "--device", "cpu"]) == 2
+    assert "leave out --device" in capsys.readouterr().err
+
+
+def without_torch(*arguments):
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_command_colours_where_there_is_no_torch(steps, light, train_photos, tmp_path):
+    run = without_torch(train_photos[0], "--graphs", steps, "--format", "png", "-o", tmp_path)
+    assert run.returncode == 0, run.stderr
+    coloured = open_photo(tmp_path / f"{train_photos[0].stem}.png")
+    assert np.array_equal(coloured, light(train_photos[0]))
+
+
+def test_command_without_torch_and_graphs_says_what_helps(train_photos, tmp_path):
+    run = without_torch(train_photos[0], "-o", tmp_path)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert "pip install torch torchvision, or colour with --graphs" in line
+
+
+def test_help_needs_no_torch():
+    run = without_torch("--help")
+    assert run.returncode == 0
+    assert "--graphs DIR" in run.stdout
+
+
+def test_doctor_needs_no_torch():
+    run = without_torch("doctor")
+    assert run.returncode == 1
+    assert "PyTorch cannot be loaded" in run.stdout
 
 
 def test_export_overwrites_nothing(steps, capsys):

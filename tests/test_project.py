@@ -132,6 +132,15 @@ def test_importing_loads_nothing_before_it_is_used(root):
     assert {name.split(".")[0] for name in run.stdout.split()} <= {"colorize_lib", *sys.stdlib_module_names}
 
 
+@pytest.mark.parametrize("module", ["cli", "light", "photos"])
+def test_what_colours_with_graphs_imports_no_torch(module):
+    code = f"import sys, colorize_lib.{module}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert f"colorize_lib.{module}" in loaded
+    assert not loaded & {"torch", "torchvision", "timm"}
+
+
 def test_files_name_no_machine_and_no_registry(root):
     tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True).stdout.split("\n")
     words = re.compile(

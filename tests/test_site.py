@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+AXE = Path(__file__).resolve().parents[1] / "build/npm/node_modules/axe-core/axe.min.js"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "lessons").glob("*.ipynb"))
 NEEDED = ("sphinx", "myst_nb", "furo", "sphinx_copybutton", "latex2mathml")
@@ -163,6 +164,26 @@ def test_a_caption_becomes_the_alternative_text_and_a_control_a_note(build):
     notebook, _ = build.new_notebook({"cells": [code, caption], "metadata": {}}, "lessons/x.ipynb", set())
     assert notebook["cells"][0]["metadata"]["mystnb"]["image"]["alt"] == "A red bird, on a twig."
     assert build.NOTE in json.dumps(notebook["cells"][0]["outputs"][1])
+
+
+@pytest.mark.skipif(
+    BROWSER is None or not AXE.exists(), reason="needs Chromium or Chrome, and axe-core: make web"
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", "lessons/01_lab_colour", "library/color", "colorize_lib/weights/l1"])
+def test_accessible(site, name, scheme):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme=scheme)
+        page.set_default_timeout(600_000)
+        page.goto((site / f"{name}.html").as_uri())
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run()")["violations"]
+        browser.close()
+    serious = {rule["id"] for rule in found if rule["impact"] in ("serious", "critical")}
+    assert serious == set()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..colorizer import MARK, Colorizer
+from ..colorizer import Colorizer
+from ..inference import MARK
 from ..photos import PhotoError, open_photo, resize_photo, save_photo, writable_path
 from .html import before_after
 

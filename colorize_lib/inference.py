@@ -1,0 +1,103 @@
+"""What every colorizer does around its network: photos one after the other, the size seen, the checks.
+
+Needs no PyTorch: `light` colours without it.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from colorize_lib import __version__
+
+from .photos import MAX_PIXELS, PhotoError, open_photo
+
+MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
+STEPS = ("lightness", "colours", "paint")  # the graphs of `export`, in the order of their use
+NO_NUMBERS = "the generator gave no numbers for this photo: its weights are damaged, or not trained well"
+
+Photo = TypeVar("Photo")
+Opened = TypeVar("Opened")
+
+
+def colour_many(
+    colour: Callable[[Any], Any],
+    photos: Iterable[Photo],
+    *,
+    failures: list[str] | None = None,
+    progress: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[tuple[Photo, Any]]:
+    """Colour photos one after the other; while one is coloured, the next one is read.
+
+    Args:
+        colour: function for one photo; of a photo given by its path it gets the pixels.
+        photos: photos of any kind that `colour` takes, or their paths.  An iterator is read one photo ahead.
+        failures: a list that gets a sentence for each photo that cannot be read or
+            coloured; the photo is then left out.  None raises the error instead.
+        progress: show a progress bar, on stderr.
+        max_pixels: the largest file, in pixels, that is read.
+
+    Yields:
+        (photo, coloured), in the order of `photos`.
+    """
+    opened = _one_ahead(lambda photo: _open(photo, max_pixels), photos)
+    if progress:
+        from tqdm.auto import tqdm  # a tenth of a second to import, for one photo
+
+        opened = tqdm(opened, total=len(photos) if isinstance(photos, Sized) else None, unit="photo")
+    for photo, picture in opened:
+        try:
+            if isinstance(picture, PhotoError):
+                raise picture
+            coloured = colour(picture)
+        except Exception as error:  # one photo must not stop the others
+            if failures is None:
+                raise
+            failures.append(
+                str(error) if isinstance(error, PhotoError) else f"{photo} cannot be coloured ({error})"
+            )
+        else:
+            yield photo, coloured
+
+
+def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
+    """The size at which a generator sees a photo: about `resolution`² pixels, in the photo's aspect ratio."""
+    scale = resolution / math.sqrt(height * width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def check_resolution(resolution: int) -> None:
+    if not 1 <= resolution < math.inf:
+        raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
+
+
+def check_saturation(saturation: float) -> None:
+    if not 0 <= saturation < math.inf:
+        raise ValueError(
+            f"a saturation of {saturation} is below 0, which is grey already, or no number: take 0 or more"
+        )
+
+
+def _one_ahead(
+    function: Callable[[Photo], Opened], photos: Iterable[Photo]
+) -> Iterator[tuple[Photo, Opened]]:
+    """Yield (photo, function(photo)); the next result is computed in a thread meanwhile."""
+    waiting = None
+    with ThreadPoolExecutor(1) as pool:
+        for photo in photos:
+            following = photo, pool.submit(function, photo)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = following
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+
+
+def _open(photo: Any, max_pixels: int) -> Any:
+    """A photo given by its path is read; an error is returned, to be raised in the caller's thread."""
+    try:
+        return open_photo(photo, max_pixels=max_pixels) if isinstance(photo, (str, Path)) else photo
+    except PhotoError as error:
+        return error
