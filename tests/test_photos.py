@@ -1,6 +1,8 @@
 """Every kind of file that people have, and every kind of broken one."""
 
 import io
+import shutil
+import sys
 import zlib
 from pathlib import Path
 
@@ -41,6 +43,33 @@ def test_formats(tmp_path, picture, suffix, options, error):
     rgb = open_photo(path)
     assert rgb.dtype == np.uint8
     assert close(rgb, np.asarray(picture), error)
+
+
+# Four quarters of one colour each, 96 × 64, written by pillow-heif; its EXIF data say that it lies on its side, but in
+# HEIC only the file's own rotation counts (ISO/IEC 23008-12), and it has none.
+HEIC = Path(__file__).with_name("quarters.heic")
+
+
+def test_heic(tmp_path):
+    pytest.importorskip("pi_heif")
+    rgb = open_photo(HEIC).astype(int)
+    assert rgb.shape == (64, 96, 3)
+    quarters = [rgb[16, 24], rgb[16, 72], rgb[48, 24], rgb[48, 72]]
+    expected = [(100, 30, 20), (20, 45, 100), (200, 60, 40), (40, 90, 200)]
+    assert np.abs(np.array(quarters) - expected).max() <= 4
+
+
+def test_heic_passes_on_its_exif_data_but_for_the_orientation(tmp_path):
+    pytest.importorskip("pi_heif")
+    target = save_photo(tmp_path / "photo.jpg", open_photo(HEIC), like=HEIC)
+    assert dict(Image.open(target).getexif()) == {ExifTags.Base.Make: "A phone"}
+
+
+def test_heic_without_its_package_names_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    shutil.copy(HEIC, tmp_path / "phone.jpg")  # the content counts, not the name
+    with pytest.raises(PhotoError, match="phone.jpg is a HEIC photo.*pip install pi-heif"):
+        open_photo(tmp_path / "phone.jpg")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])

@@ -170,7 +170,9 @@ def test_a_caption_becomes_the_alternative_text_and_a_control_a_note(build):
     BROWSER is None or not AXE.exists(), reason="needs Chromium or Chrome, and axe-core: make web"
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "lessons/01_lab_colour", "library/color", "colorize_lib/weights/l1"])
+@pytest.mark.parametrize(
+    "name", ["index", "lessons/01_lab_colour", "library/color", "colorize_lib/weights/l1"]
+)
 def test_accessible(site, name, scheme):
     from playwright.sync_api import sync_playwright
 

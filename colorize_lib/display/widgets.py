@@ -31,7 +31,9 @@ def colour_uploads(colorizer: Colorizer, keep: Path | None = None) -> Any:
     """
     import ipywidgets as widgets
 
-    upload = widgets.FileUpload(accept="image/*,.tif,.tiff", multiple=True, description="Choose photos")
+    upload = widgets.FileUpload(
+        accept="image/*,.heic,.heif,.tif,.tiff", multiple=True, description="Choose photos"
+    )
     upload.layout.width = "180px"
     options = {"continuous_update": False, "style": {"description_width": "80px"}}
     saturation = widgets.FloatSlider(1.0, min=0, max=2, step=0.1, description="saturation", **options)
