@@ -112,7 +112,8 @@ function done(id, version, { blob, width, height, error }) {
   save.setAttribute("aria-label", `Download ${photo.result.name}`);
   save.hidden = false;
   card.classList.add("done");
-  say(photo, [width && `${width} × ${height}`, SUFFIX[blob.type]?.toUpperCase(), bytes(blob.size)].filter(Boolean).join(" · "));
+  const facts = [width && `${width} × ${height}`, SUFFIX[blob.type]?.toUpperCase(), bytes(blob.size)].filter(Boolean);
+  say(photo, facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ")); // lines break between facts
   show();
 }
 
