@@ -74,7 +74,7 @@ def rgb_to_L(rgb: Tensor) -> Tensor:
         L: (B, 1, H, W), L* / 50 - 1, in [-1, 1].
 
     Raises:
-        As `rgb_to_lab`.
+        ValueError, TypeError: as `rgb_to_lab`.
     """
     _check(rgb, "rgb")
 

@@ -152,6 +152,13 @@ def test_a_picture_comes_along(build):
     assert files == {"lessons/figures/map_00.svg"}
 
 
+def test_the_links_that_open_a_notebook_elsewhere_stand_on_its_page_once(build):
+    text = "# Lesson\n\n[Open in Colab](x) · [Open in Binder](y)\n\nWords."
+    cell = {"cell_type": "markdown", "source": text, "metadata": {}}
+    notebook, _ = build.new_notebook({"cells": [cell], "metadata": {}}, "lessons/x.ipynb", set())
+    assert notebook["cells"][0]["source"] == "# Lesson\n\nWords."
+
+
 def test_a_caption_becomes_the_alternative_text_and_a_control_a_note(build):
     picture = {"output_type": "display_data", "data": {"image/png": ""}}
     control = {"output_type": "display_data", "data": {build.LIVE: {}}}

@@ -2,10 +2,11 @@
 
 The pages are files of the repository, at their own paths: the README as the front
 page, the lessons with their saved outputs, the weights' cards, the benchmark.  They
-are gathered in DIR-source and changed in four ways only:
+are gathered in DIR-source and changed in five ways only:
 
 - a link to what is no page here goes to the repository;
 - a picture in a notebook gets its caption as its alternative text;
+- a notebook's line of links that open it elsewhere becomes buttons;
 - a live control, which needs a running notebook, is replaced by a note;
 - a page for each module of the library, filled from its docstrings, is added.
 
@@ -39,6 +40,7 @@ SECTIONS = {
 }
 LIVE = "application/vnd.jupyter.widget-view+json"
 NOTE = "<p class='live'>In the notebook, there is a control here that you can use.</p>"
+BADGES = re.compile(r"^\[Open in Colab\].*\n\n", re.MULTILINE)  # every lesson's page has buttons for them
 LINK = re.compile(r"(\]\(|(?:src|href)=\")([^)\"\s]+)")
 
 
@@ -94,7 +96,7 @@ def new_notebook(notebook: dict, page: str, pages: set[str]) -> tuple[dict, set[
     for cell, after in zip(cells, [*cells[1:], {}], strict=True):
         if cell["cell_type"] == "markdown":
             text, more = new_links("".join(cell["source"]), page, pages)
-            cell["source"] = text
+            cell["source"] = BADGES.sub("", text)
             files |= more
         elif cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
             cell["metadata"].setdefault("tags", []).append("hide-output")  # guess first, then open it
