@@ -43,7 +43,7 @@ def slider(
     return HTML(
         f'<div id="{name}" style="font-family:sans-serif"><div class="frames">{frames}</div>'
         f'<input type="range" {KEYS} min="0" max="{len(pictures) - 1}" value="{start}" aria-label="{escape(alt)}" '
-        f'oninput="{move}" style="width:{width}px"><div class="labels">{texts}</div></div>'
+        f'oninput="{move}" style="width:{width}px;max-width:100%"><div class="labels">{texts}</div></div>'
     )
 
 
@@ -61,16 +61,16 @@ def before_after(before: np.ndarray, after: np.ndarray, alt: str, width: int = 4
         f"document.querySelector('#{name} .after').style.clipPath = 'inset(0 0 0 ' + this.value + '%)';"
         f"document.querySelector('#{name} .edge').style.left = this.value + '%'"
     )
-    image = f'style="display:block;width:{width}px;max-width:none;margin:0'
+    image = 'style="display:block;width:100%;max-width:none;margin:0'
     return HTML(
-        f'<div id="{name}" style="width:{width}px">'
+        f'<div id="{name}" style="width:{width}px;max-width:100%">'
         '<div style="position:relative">'
         f'<img src="{data_url(before)}" alt="{escape(alt)}: before" {image}">'
         f'<img class="after" src="{data_url(after)}" alt="{escape(alt)}: after" '
         f'{image};position:absolute;top:0;left:0;clip-path:inset(0 0 0 50%)">'
         '<div class="edge" style="position:absolute;top:0;bottom:0;left:50%;border-left:2px solid white"></div>'
         f'</div><input type="range" {KEYS} min="0" max="100" value="50" step="0.5" aria-label="{escape(alt)}" '
-        f'oninput="{move}" style="width:{width}px;margin:6px 0 0"></div>'
+        f'oninput="{move}" style="width:100%;margin:6px 0 0"></div>'
     )
 
 
