@@ -62,6 +62,8 @@ def examine() -> Iterator[Finding]:
     for check in CHECKS:
         try:
             yield check()
+        except ModuleNotFoundError as error:
+            yield Finding(f"{check.__name__.replace('_', ' ')}: {error}", f"pip install {error.name}")
         except Exception as error:  # whatever is broken here, the other checks are worth reading
             name = check.__name__.replace("_", " ")
             yield Finding(
@@ -80,7 +82,10 @@ def torch() -> Finding:
     try:
         module, vision = (importlib.import_module(name) for name in ("torch", "torchvision"))
     except (ImportError, RuntimeError, OSError) as error:  # not there, or not made for each other
-        return Finding(f"PyTorch cannot be loaded: {error}", "pip install --upgrade torch torchvision")
+        return Finding(
+            f"PyTorch cannot be loaded: {error}",
+            "pip install --upgrade torch torchvision (colouring with --graphs does without)",
+        )
     what = f"PyTorch {module.__version__}, torchvision {vision.__version__}"
     if tuple(int(part) for part in module.__version__.split(".")[:2]) < OLDEST_TORCH:
         return Finding(what, "pip install --upgrade torch torchvision: version 2.7 or newer is needed.")

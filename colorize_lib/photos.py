@@ -280,6 +280,8 @@ def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
         raise PhotoError(_too_large(path, max_pixels)) from None
     except MemoryError:
         raise PhotoError(f"{path} needs more memory than there is: scale it down first") from None
+    except ModuleNotFoundError as error:
+        raise PhotoError(f"{path} needs one more package to be read: pip install {error.name}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error …
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise PhotoError(f"{path} is damaged or unsupported ({reason}): save it anew") from error

@@ -107,6 +107,13 @@ def test_a_check_that_fails_itself_is_a_finding(monkeypatch):
     assert finding.what == "broken: OSError: a library is damaged"
 
 
+def test_a_check_that_lacks_a_package_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(doctor, "CHECKS", (doctor.memory,))
+    (finding,) = doctor.examine()
+    assert finding.remedy == "pip install psutil"
+
+
 def test_the_command_prints_the_findings_and_their_number(monkeypatch, capsys):
     findings = iter([doctor.Finding("one"), doctor.Finding("two", "mend it")])
     monkeypatch.setattr(doctor, "CHECKS", (lambda: next(findings),) * 2)

@@ -45,6 +45,13 @@ def test_formats(tmp_path, picture, suffix, options, error):
     assert close(rgb, np.asarray(picture), error)
 
 
+def test_a_photo_that_needs_another_package_names_it(tmp_path, photo, monkeypatch):
+    save_photo(tmp_path / "scan.png", photo.astype(np.uint16) * 257)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(PhotoError, match="scan.png needs one more package.*pip install imagecodecs"):
+        open_photo(tmp_path / "scan.png")
+
+
 # Four quarters of one colour each, 96 × 64, written by pillow-heif; its EXIF data say that it lies on its side, but in
 # HEIC only the file's own rotation counts (ISO/IEC 23008-12), and it has none.
 HEIC = Path(__file__).with_name("quarters.heic")
