@@ -24,6 +24,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.data_loader import DataLoaderShard
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -142,7 +143,8 @@ class Run:
         done: whether the budget was used up by the last step.
 
     Raises:
-        RunError: if `folder` holds a run that cannot be resumed, or that this one does not continue.
+        RunError: if `folder` holds a run that cannot be resumed, or that this one does not continue, or if another
+            training is at work in it.
         ValueError: if there is no whole batch, or `folder` is given and the sampler cannot resume.
     """
 
@@ -175,7 +177,12 @@ class Run:
             )
         if folder:
             check_sampler(self.sampler)
-            folder.load(self)
+            folder.lock(self.accelerator)
+            try:
+                folder.load(self)
+            except BaseException:
+                folder.unlock()
+                raise
         self.done = self.used >= 1
         self.saved = self.state.seconds
         self.tick = stopwatch(self.accelerator)
@@ -194,6 +201,8 @@ class Run:
             # Without its wrapper for mixed precision, too, or autocast would stay on for good.
             self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+        if self.folder:
+            self.folder.unlock()
 
     @property
     def generator(self) -> nn.Module:
@@ -303,6 +312,7 @@ class RunFolder:
         history.csv                a row for each epoch
         samples/epoch_0001.jpg …   validation photos, the same ones each time: grey | predicted | true
         state/step_00000120/ …     all that the run needs to be resumed: the last two that were saved
+        .lock                      held by the training that is at work
 
     A state is whole before it gets its name, and on the disk before an older one is deleted.
 
@@ -317,13 +327,47 @@ class RunFolder:
     """
 
     KEPT = 2  # states
+    WAIT = 10.0  # seconds for the lock: the loader's workers, which hold it, too, outlive a killed training by a few
 
     def __init__(
         self, path: str | Path, *, resume: bool = False, made_by: dict | None = None, samples: int = 6
     ):
-        self.path, self.made_by, self.samples = Path(path), made_by or {}, samples
-        if not resume and (self.path / "history.csv").exists():
-            raise FileExistsError(f"{path} holds a run already: resume it, or choose another folder")
+        self.path, self.resume, self.made_by, self.samples = Path(path), resume, made_by or {}, samples
+        self._lock = FileLock(self.path / ".lock", timeout=self.WAIT)
+        self._check_history()
+
+    def _check_history(self) -> None:
+        if not self.resume and (self.path / "history.csv").exists():
+            raise FileExistsError(f"{self.path} holds a run already: resume it, or choose another folder")
+
+    def lock(self, accelerator: Accelerator) -> None:
+        """Keep all other trainings out of the folder until `unlock`, or until the process ends, however it ends.
+
+        Raises:
+            RunError: if another training is at work in it.
+            FileExistsError: if one has finished in it meanwhile, and is not to be resumed.
+        """
+        free = torch.tensor(1, device=accelerator.device)
+        if accelerator.is_main_process:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                free.zero_()
+        if accelerator.num_processes > 1:
+            free = broadcast(free)
+        if not free:
+            raise RunError(
+                f"another training is at work in {self.path}: wait until it has ended, or choose another folder"
+            )
+        try:
+            self._check_history()
+        except FileExistsError:
+            self.unlock()
+            raise
+
+    def unlock(self) -> None:
+        self._lock.release()
 
     def states(self) -> list[Path]:
         """The folders of the saved states, the newest first."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, RandomSampler
 
@@ -227,6 +228,51 @@ def test_a_stopped_run_leaves_no_autocast_behind(loaders):
     generator.model.down[0].register_forward_hook(lambda module, inputs, output: types.append(output.dtype))
     generator(torch.rand(1, 1, 32, 32))
     assert types == [torch.float32]
+
+
+@pytest.fixture()
+def in_use(run, monkeypatch):
+    """The folder of a run in which a training is at work."""
+    monkeypatch.setattr(RunFolder, "WAIT", 0.0)
+    first = RunFolder(run, resume=True)
+    first.lock(Accelerator(cpu=True))
+    yield first
+    first.unlock()
+
+
+def test_a_second_training_in_the_same_folder_is_refused(in_use, loaders):
+    with pytest.raises(RunError, match=f"another training is at work in {in_use.path}: wait until it"):
+        train(loaders, in_use.path, 3, resume=True)
+
+
+def test_a_second_training_leaves_the_first_ones_files_alone(in_use, loaders):
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in in_use.path.rglob("*")}
+
+    before = files()
+    with pytest.raises(RunError):
+        train(loaders, in_use.path, 3, resume=True)
+    assert files() == before
+
+
+def test_a_folder_is_free_again_after_its_training(in_use, loaders):
+    in_use.unlock()
+    assert len(train(loaders, in_use.path, 3, resume=True)) == 3
+
+
+def test_a_folder_is_free_again_after_a_run_that_could_not_begin(run, loaders, monkeypatch):
+    monkeypatch.setattr(RunFolder, "WAIT", 0.0)
+    with pytest.raises(RunError, match="other options"):
+        train_adversarial(small(), None, loaders, 3, out=run, resume=True, progress=False)
+    assert len(train(loaders, run, 3, resume=True)) == 3
+
+
+def test_a_run_that_another_training_has_finished_meanwhile_is_not_overwritten(run, finished, monkeypatch):
+    shutil.rmtree(run)
+    late = RunFolder(run)
+    shutil.copytree(finished, run)
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        late.lock(Accelerator(cpu=True))
 
 
 def own_batches(loaders):
