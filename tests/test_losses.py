@@ -58,7 +58,5 @@ def test_the_hinge_asks_for_a_margin_of_one():
 
 
 def test_an_unknown_mode_is_told_the_known_ones():
-    with pytest.raises(
-        ValueError, match="no GAN loss is called 'wgan': choose from vanilla, lsgan, hinge$"
-    ):
+    with pytest.raises(ValueError, match="no GAN loss is called 'wgan': choose from vanilla, lsgan, hinge$"):
         GANLoss("wgan")

@@ -35,8 +35,7 @@ def batches() -> list[dict[str, torch.Tensor]]:
 
 def same(network: nn.Module, other: nn.Module) -> bool:
     return all(
-        torch.allclose(a, b, atol=1e-6)
-        for a, b in zip(network.parameters(), other.parameters(), strict=True)
+        torch.allclose(a, b, atol=1e-6) for a, b in zip(network.parameters(), other.parameters(), strict=True)
     )
 
 
