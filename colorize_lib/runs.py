@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .checkpoints import save_checkpoint
+from .checkpoints import check_name, save_checkpoint
 from .color import to_rgb
 from .data import Batch, DataLoaders, LabLoader, ResumableSampler
 from .files import sync_folder, write_whole
@@ -324,6 +324,7 @@ class RunFolder:
 
     Raises:
         FileExistsError: if it holds a run and `resume` is false.
+        CheckpointError: if its name is no UTF-8.
     """
 
     KEPT = 2  # states
@@ -333,6 +334,7 @@ class RunFolder:
         self, path: str | Path, *, resume: bool = False, made_by: dict | None = None, samples: int = 6
     ):
         self.path, self.resume, self.made_by, self.samples = Path(path), resume, made_by or {}, samples
+        check_name(self.path)
         self._lock = FileLock(self.path / ".lock", timeout=self.WAIT)
         self._check_history()
 

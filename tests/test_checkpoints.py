@@ -100,6 +100,12 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, generator):
     refuse(tmp_path / "foreign.safetensors", "not saved by colorize_lib")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_utf8_is_not_called_damaged(tmp_path, generator):
+    path = save_checkpoint(tmp_path / os.fsdecode(b"Gro\xdfmutter.safetensors"), generator)
+    refuse(path, "is no UTF-8, and weights under such a name cannot be read: choose another name")
+
+
 def test_the_wrong_network_is_refused(tmp_path, generator):
     path = save_checkpoint(tmp_path / "weights.safetensors", generator)
     refuse(path, "not for unet", build_generator("unet", filters=4))

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, RandomSampler
 
-from colorize_lib.checkpoints import load_checkpoint, read_header
+from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header
 from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
 from colorize_lib.models import build_generator
 from colorize_lib.runs import Budget, DivergedError, RunError, RunFolder, RunState, read_history
@@ -273,6 +273,12 @@ def test_a_run_that_another_training_has_finished_meanwhile_is_not_overwritten(r
     shutil.copytree(finished, run)
     with pytest.raises(FileExistsError, match="holds a run already"):
         late.lock(Accelerator(cpu=True))
+
+
+def test_a_folder_that_could_not_be_resumed_for_its_name_is_refused(loaders, tmp_path):
+    with pytest.raises(CheckpointError, match="is no UTF-8"):
+        train(loaders, tmp_path / os.fsdecode(b"Gro\xdfmutter"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def own_batches(loaders):
