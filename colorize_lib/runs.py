@@ -346,16 +346,20 @@ class RunFolder:
         """Keep all other trainings out of the folder until `unlock`, or until the process ends, however it ends.
 
         Raises:
-            RunError: if another training is at work in it.
+            RunError: if another training is at work in it, or it cannot be written to.
             FileExistsError: if one has finished in it meanwhile, and is not to be resumed.
         """
         free = torch.tensor(1, device=accelerator.device)
         if accelerator.is_main_process:
-            self.path.mkdir(parents=True, exist_ok=True)
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
                 self._lock.acquire()
             except Timeout:
                 free.zero_()
+            except OSError as error:
+                raise RunError(
+                    f"{self.path} cannot be written to ({error.strerror}): choose another folder for the run"
+                ) from error
         if accelerator.num_processes > 1:
             free = broadcast(free)
         if not free:

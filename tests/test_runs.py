@@ -275,6 +275,12 @@ def test_a_run_that_another_training_has_finished_meanwhile_is_not_overwritten(r
         late.lock(Accelerator(cpu=True))
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(loaders, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="file/run cannot be written to .*: choose another folder"):
+        train(loaders, tmp_path / "file" / "run")
+
+
 def test_a_folder_that_could_not_be_resumed_for_its_name_is_refused(loaders, tmp_path):
     with pytest.raises(CheckpointError, match="is no UTF-8"):
         train(loaders, tmp_path / os.fsdecode(b"Gro\xdfmutter"))
