@@ -50,6 +50,17 @@ def names(out: Path) -> list[str]:
     return [state.name for state in RunFolder(out, resume=True).states()]
 
 
+def test_the_seed_is_0_unless_told_otherwise(loaders):
+    """Seen on the dropout."""
+
+    def loss(**seed: int) -> float:
+        torch.manual_seed(0)
+        generator = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Dropout())
+        return fit(L1Pretraining(generator), loaders, 1, progress=False, **seed)[0]["l1"]
+
+    assert loss() == loss(seed=0) != loss(seed=1)
+
+
 def test_two_states_are_kept(run):
     assert names(run) == ["step_00000006", "step_00000005"]
 

@@ -154,3 +154,8 @@ def test_held_norms_are_those_of_the_generator():
     method = AdversarialTraining(generator, tiny_discriminator(), hold_norms=True)
     assert method.held_norms == [generator[1]]
     assert not method.renew_norms
+
+
+def test_without_holding_them_no_norms_are_held():
+    generator = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    assert AdversarialTraining(generator, tiny_discriminator()).held_norms == []
