@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, RandomSampler
 from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header
 from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
 from colorize_lib.models import build_generator
+from colorize_lib.photos import open_photo
 from colorize_lib.runs import Budget, DivergedError, RunError, RunFolder, RunState, read_history
 from colorize_lib.training import L1Pretraining, fit, pretrain, train_adversarial
 
@@ -59,6 +60,40 @@ def test_the_seed_is_0_unless_told_otherwise(loaders):
         return fit(L1Pretraining(generator), loaders, 1, progress=False, **seed)[0]["l1"]
 
     assert loss() == loss(seed=0) != loss(seed=1)
+
+
+@pytest.fixture(scope="module")
+def validated():
+    """Two batches to train on, and six photos to validate with."""
+    photos = sample_photos("train")[:14]
+    return make_dataloaders(photos[:8], photos[8:], size=32, batch_size=4, device="cpu")
+
+
+def test_sample_pictures_show_as_many_photos_as_asked(validated, tmp_path):
+    train(validated, tmp_path / "run", 1, samples=2)
+    assert open_photo(tmp_path / "run/samples/epoch_0001.jpg").shape == (2 * 32, 3 * 32, 3)
+
+
+def test_notes_are_kept_beside_the_weights(validated, tmp_path):
+    train(validated, tmp_path / "run", 1, made_by={"photos of": "my grandmother"})
+    made_by = read_header(tmp_path / "run/generator.safetensors")["made_by"]
+    assert made_by["photos of"] == "my grandmother"
+
+
+def test_validation_is_at_every_second_epoch_if_asked_and_at_the_end(validated):
+    history = train(validated, None, 5, validate_every=2)
+    assert ["valid_ab_error" in row for row in history] == [False, True, False, True, True]
+
+
+def test_nothing_is_printed_without_progress(validated, capsys):
+    train(validated, None, 1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_is_a_line_for_each_validation(validated, capsys):
+    pretrain(small(), validated, 2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "valid_ab_error" in line]
+    assert len(lines) == 2
 
 
 def test_two_states_are_kept(run):
