@@ -358,7 +358,7 @@ class RunFolder:
                 free.zero_()
             except OSError as error:
                 raise RunError(
-                    f"{self.path} cannot be written to ({error.strerror}): choose another folder for the run"
+                    f"{self.path} cannot be written to ({error.strerror or error}): choose another folder for the run"
                 ) from error
         if accelerator.num_processes > 1:
             free = broadcast(free)
