@@ -735,6 +735,19 @@ def test_previews_of_a_phone_are_not_frames(tmp_path):
     assert data[:2] == b"\xff\xd8"
 
 
+def test_the_second_photo_of_a_stereo_camera_is_a_frame(tmp_path):
+    """The kind of each picture stands in the MP entries: CIPA DC-007, 5.2.3.3."""
+    image = Image.fromarray(RGB)
+    image.save(path := tmp_path / "photo.mpo", save_all=True, append_images=[image])
+    with Image.open(path) as photo:
+        entry = photo.mpinfo[0xB002][1]
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<LL", entry["Size"], entry["DataOffset"]))
+    struct.pack_into("<L", data, place - 4, 0x020002)  # a multi-frame image for disparity
+    path.write_bytes(data)
+    assert left_out(path) == "1 of 2 frames"
+
+
 # Damage
 
 

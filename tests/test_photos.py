@@ -20,6 +20,7 @@ from colorize_lib.photos import (
     resize_photo,
     save_photo,
     to_8_bit,
+    writable_path,
     write_whole,
 )
 
@@ -334,3 +335,10 @@ def test_only_pictures_are_written(tmp_path, shape, dtype):
     with pytest.raises(PhotoError, match=r"expected \(H, W, 3\) pixels, uint8 or uint16, got \("):
         save_photo(tmp_path / "photo.png", np.zeros(shape, dtype))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "writable"), [("a.JPG", "a.JPG"), ("a.tiff", "a.tiff"), ("a.gif", "a.png"), ("a", "a.png")]
+)
+def test_the_suffix_of_a_format_that_cannot_be_written_becomes_png(name, writable):
+    assert writable_path(name) == Path(writable)
