@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -349,20 +349,18 @@ class RunFolder:
             RunError: if another training is at work in it, or it cannot be written to.
             FileExistsError: if one has finished in it meanwhile, and is not to be resumed.
         """
-        free = torch.tensor(1, device=accelerator.device)
+        free = True
         if accelerator.is_main_process:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 self._lock.acquire()
             except Timeout:
-                free.zero_()
+                free = False
             except OSError as error:
                 raise RunError(
                     f"{self.path} cannot be written to ({error.strerror or error}): choose another folder for the run"
                 ) from error
-        if accelerator.num_processes > 1:
-            free = broadcast(free)
-        if not free:
+        if not from_main(free, accelerator):
             raise RunError(
                 f"another training is at work in {self.path}: wait until it has ended, or choose another folder"
             )
@@ -568,12 +566,17 @@ def stopwatch(accelerator: Accelerator) -> Callable[[], float]:
         nonlocal last
         now = monotonic()
         seconds, last = now - last, now
-        if accelerator.num_processes > 1:  # or they would disagree on when to save and to stop
-            shared = broadcast(torch.tensor(seconds, device=accelerator.device))
-            seconds = shared.item()
-        return seconds
+        return from_main(seconds, accelerator)  # or they would disagree on when to save and to stop
 
     return tick
+
+
+def from_main(value: float, accelerator: Accelerator) -> float:
+    """The main process's value, in all processes."""
+    if accelerator.num_processes == 1:
+        return value
+    shared: Any = broadcast(torch.tensor(float(value), device=accelerator.device))
+    return shared.item()
 
 
 def history_csv(history: History) -> str:
