@@ -145,6 +145,7 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: check the path of the weights")
+    check_name(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -167,6 +168,20 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
         # older files call it "eyes"; still older ones do not name it
         about["config"]["backbone"] = about["config"].pop("eyes", "tf_efficientnet_lite0")
     return about, state
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path that is no UTF-8, under which safetensors opens no file.
+
+    Raises:
+        CheckpointError: for such a path.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise CheckpointError(
+            f"{path} is no UTF-8, and weights under such a name cannot be read: choose another name, or rename it"
+        ) from None
 
 
 def _check_header(about: dict) -> None:

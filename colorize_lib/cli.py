@@ -60,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_, **__: say(f"colorize: {message}", sys.stderr)
     warnings.filterwarnings("ignore", module="PIL")  # our own sentence about the photo says what matters
     try:
+        _check_working_directory()
         return run(options)
     except KeyboardInterrupt:
         say("\nstopped", sys.stderr)
@@ -69,6 +70,16 @@ def main(arguments: list[str] | None = None) -> int:
         remedy = ": pip install torch torchvision, or colour with --graphs, which needs neither"
         say(f"colorize: {error}{remedy if without_torch else ''}", sys.stderr)
         return 2
+
+
+def _check_working_directory() -> None:
+    """PyTorch's libraries end the program where it was deleted."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            "the working directory does not exist any more: change to another one (cd)"
+        ) from None
 
 
 def photo_parser() -> argparse.ArgumentParser:

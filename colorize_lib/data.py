@@ -368,7 +368,12 @@ class EpochSampler(Sampler):
 
 
 class LabLoader:
-    """A DataLoader of uint8 RGB (B, 3, H, W), read as batches {"L", "ab"} on a device."""
+    """A DataLoader of uint8 RGB (B, 3, H, W), read as batches {"L", "ab"} on a device.
+
+    Raises:
+        RuntimeError: while it is read, if the worker processes cannot start.
+        OSError: while it is read, if they run out of shared memory.
+    """
 
     def __init__(self, loader: DataLoader, device: torch.device | str | None = None):
         self.loader = loader
@@ -396,6 +401,11 @@ class LabLoader:
                 raise RuntimeError(
                     "the worker processes could not start, since they import the script that starts them: put its "
                     "code under `if __name__ == '__main__':`, or pass num_workers=0"
+                ) from error
+            if workers and "shared memory" in str(error):
+                raise OSError(
+                    "the worker processes ran out of shared memory (/dev/shm): take none (--workers 0, in Python "
+                    "num_workers=0), or give the container more (docker run --shm-size=2g)"
                 ) from error
             raise
 

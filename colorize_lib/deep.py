@@ -47,15 +47,15 @@ def is_raw(page: tifffile.TiffPage) -> bool:
 def is_beyond_pillow(page: tifffile.TiffPage) -> bool:
     """Whether Pillow cuts the pixels to 8 bits, or gets them wrong.
 
-    It does with grey that has its channels in planes, or an alpha channel that was multiplied into it, and with RGB
-    that has both.
+    It does with grey and with palettes that have their channels in planes, or an alpha channel that was multiplied
+    into them, and with RGB that has both.  It knows no WebP inside a TIFF.
     """
-    if page.sampleformat == 1 and 8 < page.bitspersample <= 16:
+    if page.sampleformat == 1 and 8 < page.bitspersample <= 16 or page.compression == 50001:
         return True
     if page.bitspersample != 8 or page.samplesperpixel == 1:
         return False
     planes, multiplied = page.planarconfig == 2, 1 in map(int, page.extrasamples)
-    if page.photometric in (0, 1):
+    if page.photometric in (0, 1, 3):
         return planes or multiplied
     return page.photometric == 2 and planes and multiplied
 
@@ -66,7 +66,7 @@ def page_profile(page: tifffile.TiffPage) -> bytes | None:
 
 
 def read_page(page: tifffile.TiffPage) -> np.ndarray:
-    """(H, W, 3) sRGB on white, as the page lies: uint16 for 9 to 16 bits, uint8 for 8.
+    """(H, W, 3) sRGB on white, as the page lies: uint16 for 9 to 16 bits, uint8 for 1 to 8.
 
     Raises:
         ValueError: for other pixels, or if they are cut off.
@@ -75,18 +75,17 @@ def read_page(page: tifffile.TiffPage) -> np.ndarray:
     channels = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}.get(photometric)
     if page.sampleformat == 3:
         raise ValueError("floating-point pixels have no fixed white")
-    if page.sampleformat != 1 or page.bitspersample not in range(8, 17) or channels is None:
+    if page.sampleformat != 1 or page.bitspersample not in range(1, 17) or channels is None:
         raise ValueError(f"{page.bitspersample}-bit {getattr(photometric, 'name', photometric)} pixels")
     if not channels <= page.samplesperpixel <= channels + 4:
         raise ValueError(f"{page.samplesperpixel} samples per pixel")
-    pixels = _samples(page)
+    samples = _samples(page)
+    pixels = _full_scale(samples, page)
+    colour = pixels[..., :channels]
     if photometric == 3:
         if page.colormap is None:
             raise ValueError("its palette is missing")
-        colour = np.moveaxis(page.colormap[:, pixels[..., 0]], 0, -1)
-    else:
-        pixels = _full_scale(pixels, page)
-        colour = pixels[..., :channels]
+        colour = np.moveaxis(page.colormap[:, samples[..., 0]], 0, -1)
     if photometric == 0:
         colour = 65535 - colour
     alpha = None
@@ -95,7 +94,7 @@ def read_page(page: tifffile.TiffPage) -> np.ndarray:
             alpha = pixels[..., extra : extra + 1]
             colour = _unmultiplied(colour, alpha) if kind == 1 else colour
     rgb = _on_white(samples_to_srgb(colour, page_profile(page)), alpha)
-    return to_8_bit(rgb) if page.bitspersample == 8 else rgb
+    return to_8_bit(rgb) if page.bitspersample <= 8 else rgb
 
 
 def _samples(page: tifffile.TiffPage) -> np.ndarray:
@@ -105,6 +104,8 @@ def _samples(page: tifffile.TiffPage) -> np.ndarray:
     if not page.dataoffsets or any(not count or offset + count > size for offset, count in parts):
         raise ValueError("its pixels are cut off")
     pixels = page.asarray(maxworkers=1)
+    if pixels.dtype == bool:  # 1 bit
+        pixels = pixels.view(np.uint8)
     if page.axes == "SYX":
         pixels = np.moveaxis(pixels, 0, -1)
     elif page.axes == "YX":
@@ -115,7 +116,7 @@ def _samples(page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _full_scale(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
-    """Samples of 8 to 16 bits → 16 bits."""
+    """Samples of 1 to 16 bits → 16 bits."""
     peak = (1 << page.bitspersample) - 1
     largest = page.tags.valueof(281)  # statistics only, but the full scale of fewer bits says more
     largest = largest[0] if isinstance(largest, tuple) and largest else largest
@@ -123,6 +124,8 @@ def _full_scale(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
         peak = largest
     if peak == 65535:
         return pixels
+    if pixels.max() > peak:
+        raise ValueError(f"its values do not fit {page.bitspersample} bits")
     return ((pixels.astype(np.uint32) * 65535 + peak // 2) // peak).astype(np.uint16)
 
 

@@ -47,10 +47,11 @@ _LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of al
 
 # Parts of a photo's XMP data that its upright copy must not have: the orientation, and thumbnails.
 _OF_THE_PIXELS = re.compile(
-    rb"tiff:Orientation=(?:\"\d\"|'\d')|<tiff:Orientation>\s*\d\s*</tiff:Orientation>"
+    rb"tiff:Orientation=[\"']\d*[\"']?|<tiff:Orientation>\s*\d*\s*(?:</tiff:Orientation>)?"
     rb"|<xmp:Thumbnails>.*?</xmp:Thumbnails>",
     re.DOTALL,
 )
+_ORIENTATION_IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')  # where Pillow looks, too
 
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
@@ -99,7 +100,7 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
         image.load()
         _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
         rgb = np.array(on_white(to_srgb(image)))
-        return _upright(rgb, _orientation(image))  # none for a TIFF: Pillow has applied it
+        return _upright(rgb, picture.orientation if picture.page is None else 1)  # Pillow has turned a TIFF
 
 
 def left_out(path: str | Path) -> str:
@@ -312,8 +313,13 @@ def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Tiff:
         raise PhotoError(f"{path} is a raw file of a camera: develop it to a JPEG or TIFF first")
     _check_size(path, (page.imagewidth, page.imagelength), max_pixels)
     image = _at_page(file, page, index) if index is not None else None
-    orientation = page.tags.valueof(ORIENTATION)
+    orientation = page.tags.valueof(ORIENTATION) or _orientation_in_xmp(page.tags.valueof(700))
     return _Tiff(file, page, image, orientation if orientation in _UPRIGHT else 1, others)
+
+
+def _orientation_in_xmp(xmp: object) -> int:
+    found = _ORIENTATION_IN_XMP.search(xmp) if isinstance(xmp, bytes) else None
+    return int(found[1]) if found else 1
 
 
 def _at_page(file: BinaryIO, page: tifffile.TiffPage, index: int) -> ImageFile | None:
@@ -449,6 +455,8 @@ def _upright(rgb: np.ndarray, orientation: int) -> np.ndarray:
 def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
     if min_side is None:
         return image
+    if image.format == "TIFF":
+        image.load()  # which may turn it, and its size
     factor = max((f for f in (1, 2, 4, 8) if min(image.size) >= f * min_side), default=1)
     if factor > 1:
         size = (image.width // factor, image.height // factor)

@@ -17,18 +17,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.data_loader import DataLoaderShard
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .checkpoints import save_checkpoint
+from .checkpoints import check_name, save_checkpoint
 from .color import to_rgb
 from .data import Batch, DataLoaders, LabLoader, ResumableSampler
 from .files import sync_folder, write_whole
@@ -142,7 +143,8 @@ class Run:
         done: whether the budget was used up by the last step.
 
     Raises:
-        RunError: if `folder` holds a run that cannot be resumed, or that this one does not continue.
+        RunError: if `folder` holds a run that cannot be resumed, or that this one does not continue, or if another
+            training is at work in it.
         ValueError: if there is no whole batch, or `folder` is given and the sampler cannot resume.
     """
 
@@ -175,7 +177,12 @@ class Run:
             )
         if folder:
             check_sampler(self.sampler)
-            folder.load(self)
+            folder.lock(self.accelerator)
+            try:
+                folder.load(self)
+            except BaseException:
+                folder.unlock()
+                raise
         self.done = self.used >= 1
         self.saved = self.state.seconds
         self.tick = stopwatch(self.accelerator)
@@ -194,6 +201,8 @@ class Run:
             # Without its wrapper for mixed precision, too, or autocast would stay on for good.
             self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+        if self.folder:
+            self.folder.unlock()
 
     @property
     def generator(self) -> nn.Module:
@@ -303,6 +312,7 @@ class RunFolder:
         history.csv                a row for each epoch
         samples/epoch_0001.jpg …   validation photos, the same ones each time: grey | predicted | true
         state/step_00000120/ …     all that the run needs to be resumed: the last two that were saved
+        .lock                      held by the training that is at work
 
     A state is whole before it gets its name, and on the disk before an older one is deleted.
 
@@ -314,16 +324,54 @@ class RunFolder:
 
     Raises:
         FileExistsError: if it holds a run and `resume` is false.
+        CheckpointError: if its name is no UTF-8.
     """
 
     KEPT = 2  # states
+    WAIT = 10.0  # seconds for the lock: the loader's workers, which hold it, too, outlive a killed training by a few
 
     def __init__(
         self, path: str | Path, *, resume: bool = False, made_by: dict | None = None, samples: int = 6
     ):
-        self.path, self.made_by, self.samples = Path(path), made_by or {}, samples
-        if not resume and (self.path / "history.csv").exists():
-            raise FileExistsError(f"{path} holds a run already: resume it, or choose another folder")
+        self.path, self.resume, self.made_by, self.samples = Path(path), resume, made_by or {}, samples
+        check_name(self.path)
+        self._lock = FileLock(self.path / ".lock", timeout=self.WAIT)
+        self._check_history()
+
+    def _check_history(self) -> None:
+        if not self.resume and (self.path / "history.csv").exists():
+            raise FileExistsError(f"{self.path} holds a run already: resume it, or choose another folder")
+
+    def lock(self, accelerator: Accelerator) -> None:
+        """Keep all other trainings out of the folder until `unlock`, or until the process ends, however it ends.
+
+        Raises:
+            RunError: if another training is at work in it, or it cannot be written to.
+            FileExistsError: if one has finished in it meanwhile, and is not to be resumed.
+        """
+        free = True
+        if accelerator.is_main_process:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire()
+            except Timeout:
+                free = False
+            except OSError as error:
+                raise RunError(
+                    f"{self.path} cannot be written to ({error.strerror or error}): choose another folder for the run"
+                ) from error
+        if not from_main(free, accelerator):
+            raise RunError(
+                f"another training is at work in {self.path}: wait until it has ended, or choose another folder"
+            )
+        try:
+            self._check_history()
+        except FileExistsError:
+            self.unlock()
+            raise
+
+    def unlock(self) -> None:
+        self._lock.release()
 
     def states(self) -> list[Path]:
         """The folders of the saved states, the newest first."""
@@ -518,12 +566,17 @@ def stopwatch(accelerator: Accelerator) -> Callable[[], float]:
         nonlocal last
         now = monotonic()
         seconds, last = now - last, now
-        if accelerator.num_processes > 1:  # or they would disagree on when to save and to stop
-            shared = broadcast(torch.tensor(seconds, device=accelerator.device))
-            seconds = shared.item()
-        return seconds
+        return from_main(seconds, accelerator)  # or they would disagree on when to save and to stop
 
     return tick
+
+
+def from_main(value: float, accelerator: Accelerator) -> float:
+    """The main process's value, in all processes."""
+    if accelerator.num_processes == 1:
+        return value
+    shared: Any = broadcast(torch.tensor(float(value), device=accelerator.device))
+    return shared.item()
 
 
 def history_csv(history: History) -> str:

@@ -331,7 +331,7 @@ def fit(
     Raises:
         FileExistsError: if `out` holds a run and `resume` is false.
         RunError: if the run in `out` was started with another method, other networks, other photos or
-            batches, or if none of its states is whole.
+            batches, or if none of its states is whole, or if another training is at work in it.
         DivergedError: if a loss or a weight is infinite or no number; what was saved before is kept.
         ValueError: for an unknown schedule, nothing to do, or an `out` with a sampler that cannot resume.
     """

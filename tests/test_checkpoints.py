@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -15,14 +16,16 @@ from colorize_lib.checkpoints import (
     HUB_FILE,
     WEIGHTS,
     CheckpointError,
+    build,
     checksum,
+    fetch_from_hub,
     find_weights,
     load_checkpoint,
     load_pretrained,
     read_header,
     save_checkpoint,
 )
-from colorize_lib.models import FeatureDiscriminator, PatchDiscriminator, build_generator
+from colorize_lib.models import GENERATORS, FeatureDiscriminator, PatchDiscriminator, build_generator
 
 
 @pytest.fixture()
@@ -98,6 +101,12 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, generator):
     refuse(tmp_path / "pickle.pt", "not a safetensors file")
     safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     refuse(tmp_path / "foreign.safetensors", "not saved by colorize_lib")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_utf8_is_not_called_damaged(tmp_path, generator):
+    path = save_checkpoint(tmp_path / os.fsdecode(b"Gro\xdfmutter.safetensors"), generator)
+    refuse(path, "is no UTF-8, and weights under such a name cannot be read: choose another name")
 
 
 def test_the_wrong_network_is_refused(tmp_path, generator):
@@ -248,6 +257,66 @@ def test_weights_are_found_by_name_folder_and_path(tmp_path):
     assert find_weights("best") == WEIGHTS / "l1.safetensors"
     assert find_weights(tmp_path) == tmp_path / HUB_FILE
     assert find_weights(tmp_path / "other.safetensors") == tmp_path / "other.safetensors"
+
+
+def test_an_id_of_the_hub_is_fetched(monkeypatch):
+    monkeypatch.setattr("colorize_lib.checkpoints.fetch_from_hub", lambda repository: f"fetched {repository}")
+    assert find_weights("some-one/colours_1") == "fetched some-one/colours_1"
+
+
+@pytest.mark.parametrize("path", ["a/b/c", "a/b.safetensors", "colours", "/a/b", "some one/colours"])
+def test_a_path_is_no_id_of_the_hub(path):
+    assert find_weights(path) == Path(path)
+
+
+@pytest.fixture()
+def fetch(small, monkeypatch):
+    """`fetch_from_hub`, where the hub's cache holds the small network as a plain file, as it does on Windows."""
+    answers = {("someone/colours", HUB_FILE): str(small)}
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *asked: answers[asked])
+    return fetch_from_hub
+
+
+def test_the_file_of_the_repository_is_asked_for(fetch, small):
+    assert fetch("someone/colours") == small
+
+
+def flip_a_bit_of_the_weights(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "damage", [flip_a_bit_of_the_weights, lambda data: data[:-9], lambda data: b"no weights"]
+)
+def test_what_came_damaged_is_deleted(fetch, small, damage):
+    small.write_bytes(damage(small.read_bytes()))
+    with pytest.raises(CheckpointError, match="of 'someone/colours' came damaged from the Hugging Face Hub"):
+        fetch("someone/colours")
+    assert not small.exists()
+
+
+def test_a_config_without_a_name_is_refused():
+    with pytest.raises(CheckpointError, match="this version knows no network called 'None'"):
+        build({}, GENERATORS)
+
+
+def test_a_chroma_of_0_is_a_factor(small):
+    assert read_header(changed(small, {"chroma": "0"}))["chroma"] == 0
+
+
+def test_an_infinite_variance_of_an_older_file_becomes_finite(small):
+    state = safetensors.torch.load_file(small)
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name][0] = float("inf")
+    variance = load_checkpoint(changed(small, state=state)).state_dict()[name]
+    assert variance[0] == torch.finfo(torch.float32).max
+
+
+def test_a_variance_that_is_no_number_is_refused(small):
+    state = safetensors.torch.load_file(small)
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name][0] = float("nan")
+    refuse(changed(small, state=state), f"{name} that are infinite or no numbers")
 
 
 @pytest.fixture()

@@ -8,7 +8,7 @@ import skimage.color
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from colorize_lib.color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L, rgb_to_lab, split_lab
+from colorize_lib.color import fit_to_gamut, lab_to_rgb, merge_lab, rgb_to_L, rgb_to_lab, split_lab, to_rgb
 from colorize_lib.photos import open_photo
 
 
@@ -60,6 +60,42 @@ def test_round_trip(cube, photo):
         assert (lab_to_rgb(rgb_to_lab(rgb)) - rgb).abs().max() < 1e-5
         lab = rgb_to_lab(rgb)
         assert (merge_lab(*split_lab(lab)) - lab).abs().max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def two_photos(train_photos) -> torch.Tensor:
+    """(2, 3, 64, 64), uint8"""
+    return torch.cat([to_tensor(open_photo(path)[:64, :64]) for path in train_photos[:2]])
+
+
+@pytest.mark.parametrize("convert", [rgb_to_lab, rgb_to_L])
+def test_a_batch_is_its_photos(two_photos, convert):
+    alone = [convert(photo[None]) for photo in two_photos]
+    assert torch.equal(convert(two_photos), torch.cat(alone))
+
+
+@pytest.mark.parametrize("convert", [lab_to_rgb, fit_to_gamut])
+def test_a_batch_of_lab_is_its_photos(two_photos, convert):
+    lab = rgb_to_lab(two_photos) * torch.tensor([1.0, 3.0, 3.0])[:, None, None]
+    alone = [convert(photo[None]) for photo in lab]
+    assert torch.allclose(convert(lab), torch.cat(alone), atol=0.02)
+
+
+def test_float64_stays_float64(two_photos):
+    rgb = two_photos.double() / 255
+    lab = rgb_to_lab(rgb)
+    for values in (lab, rgb_to_L(rgb), lab_to_rgb(lab), fit_to_gamut(lab * 1.5), merge_lab(*split_lab(lab))):
+        assert values.dtype == torch.float64
+
+
+def test_ab_of_low_precision_gives_float32(two_photos):
+    L, ab = split_lab(rgb_to_lab(two_photos))
+    assert merge_lab(L.bfloat16(), ab.bfloat16()).dtype == torch.float32
+
+
+def test_a_pair_is_shown_in_the_gamut_with_its_lightness(two_photos):
+    L, ab = split_lab(rgb_to_lab(two_photos))
+    assert (rgb_to_L(to_rgb(L, ab * 3)) - L).abs().max() < 0.1 / 50
 
 
 def test_uint8_and_float_agree(photo):
@@ -134,11 +170,53 @@ def test_gamut_mapping_takes_no_more_than_it_must(photo):
     assert on_edge[moved].all()
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_gamut_mapping_halves_its_doubt_at_each_step(steps):
+    """It keeps a multiple of 1 / 2ⁿ of the chroma: the largest that can be shown."""
+    lab = torch.tensor([50.0, 100.0, -100.0], dtype=torch.float64)[None, :, None, None]
+    scale = (fit_to_gamut(lab, steps)[0, 1] / 100).item()
+
+    def can_be_shown(scale: float) -> bool:
+        rgb = lab_to_rgb(torch.cat([lab[:, :1], lab[:, 1:] * scale], dim=1))
+        return (rgb_to_lab(rgb)[:, :1] - lab[:, :1]).abs().item() < 0.1  # else it was clipped
+
+    assert scale * 2**steps == round(scale * 2**steps)
+    assert can_be_shown(scale)
+    assert not can_be_shown(scale + 1 / 2**steps)
+
+
+def test_gamut_mapping_is_exact_in_8_bits_by_default():
+    lab = torch.tensor([50.0, 100.0, -100.0])[None, :, None, None]
+    assert torch.equal(fit_to_gamut(lab), fit_to_gamut(lab, steps=15))
+
+
 def test_gamut_mapping_lets_gradients_through():
     lab = torch.tensor([50.0, 100.0, -100.0])[None, :, None, None].requires_grad_()
     fit_to_gamut(lab).sum().backward()
     assert lab.grad.isfinite().all()
     assert (lab.grad != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(rgb_to_lab, "rgb"), (rgb_to_L, "rgb"), (lab_to_rgb, "lab"), (split_lab, "lab"), (fit_to_gamut, "lab")],
+)
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 1, 8, 8), (1, 4, 8, 8), (1, 3, 8, 8, 1)])
+def test_wrong_shapes_are_named(function, name, shape):
+    with pytest.raises(ValueError) as caught:
+        function(torch.zeros(shape))
+    assert str(caught.value) == f"expected {name} of shape (B, 3, H, W), got {shape}"
+
+
+@pytest.mark.parametrize(
+    ("L", "ab"),
+    [((1, 8, 8), (1, 2, 8, 8)), ((1, 2, 8, 8), (1, 2, 8, 8)), ((1, 1, 8, 8), (1, 3, 8, 8)), ((1, 1, 8, 8), (2, 2, 8, 8)),
+     ((1, 1, 8, 8), (1, 2, 8, 4)), ((1, 1, 8, 8), (1, 2, 4, 8))],
+)  # fmt: skip
+def test_pairs_that_do_not_belong_together_are_named(L, ab):
+    with pytest.raises(ValueError) as caught:
+        merge_lab(torch.zeros(L), torch.zeros(ab))
+    assert str(caught.value) == f"expected L (B, 1, H, W) and ab (B, 2, H, W), got {L} and {ab}"
 
 
 def test_wrong_shapes_and_types_are_named():
@@ -192,8 +270,9 @@ def test_a_value_of_uint8_takes_one_power():
     assert counted.values["pow"] == 0
 
 
-def test_on_a_cpu_no_step_is_larger_than_one_photo():
-    batch = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+@pytest.mark.parametrize("photos", [2, 4])
+def test_on_a_cpu_no_step_is_larger_than_one_photo(photos):
+    batch = torch.randint(0, 256, (photos, 3, 64, 64), dtype=torch.uint8)
     with Counted() as counted:
         rgb_to_lab(batch)
     assert counted.largest == 3 * 64 * 64

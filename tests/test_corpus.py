@@ -4,20 +4,22 @@ Each kind is made here, from pixels that are known, by the libraries that the fi
 """
 
 import io
+import lzma
 import os
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import png
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from colorize_lib.data import sample_photos
-from colorize_lib.photos import SUFFIXES, PhotoError, left_out, open_photo, to_8_bit
+from colorize_lib.photos import SUFFIXES, PhotoError, left_out, open_photo, save_photo, to_8_bit
 
 RGB = np.asarray(Image.open(sample_photos("val")[0]).convert("RGB").resize((48, 32)))
 GREY = np.asarray(Image.fromarray(RGB).convert("L"))
@@ -134,6 +136,55 @@ def _palette() -> Image.Image:
     return image
 
 
+PALETTE = np.array([[30, 30, 30], [200, 10, 10], [0, 200, 0], [10, 20, 250]])
+INDEX = np.tile(np.arange(48, dtype=np.uint8) // 12, (32, 1))
+OPACITY = np.array([255, 128, 0, 64], np.uint8)[INDEX]
+SHARE = OPACITY[..., None] / 255
+COLOURS = PALETTE[INDEX]
+
+
+def palette_with_alpha(path: Path, planar: str, compression: str | None, alpha: str) -> None:
+    """tifffile writes no such thing: it is told that the numbers of the colours are grey."""
+    stored = np.stack([INDEX, OPACITY], axis=-1 if planar == "contig" else 0)
+    colormap = np.pad(PALETTE.T * 257, ((0, 0), (0, 252))).ravel().tolist()
+    tifffile.imwrite(path, stored, photometric="minisblack", extrasamples=[alpha], planarconfig=planar, metadata=None,
+                     compression=compression, extratags=[(320, 3, 768, colormap, True)])  # fmt: skip
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags[262].valueoffset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, place, 3)
+    path.write_bytes(data)
+
+
+for alpha, expected in (
+    ("unassalpha", COLOURS * SHARE + 255 * (1 - SHARE)),
+    ("assocalpha", np.minimum(COLOURS, 255 * SHARE) + 255 * (1 - SHARE)),
+    ("unspecified", COLOURS),
+):
+    for planar in ("contig", "separate"):
+        for compression in (None, "lzw", "zlib", "packbits"):
+            kind(f"palette_{alpha}_{planar}_{compression}.tif", expected, 0.5)(
+                lambda path, options=(planar, compression, alpha): palette_with_alpha(path, *options)
+            )
+
+
+def indexed() -> Image.Image:
+    image = Image.fromarray(INDEX, "P")
+    image.putpalette(PALETTE.ravel().tolist())
+    return image
+
+
+kind("opacities.png", COLOURS * SHARE + 255 * (1 - SHARE), 0.5)(
+    lambda path: indexed().save(path, transparency=bytes([255, 128, 0, 64]))
+)
+kind("opacities_2_bits.png", COLOURS * SHARE + 255 * (1 - SHARE), 0.5)(
+    lambda path: indexed().save(path, bits=2, transparency=bytes([255, 128, 0, 64]))
+)
+for hidden in range(4):
+    kind(f"hidden_{hidden}.gif", np.where(INDEX[..., None] == hidden, 255, COLOURS))(
+        lambda path, hidden=hidden: indexed().save(path, transparency=hidden)
+    )
+
 # CMYK: plain ink, no profile
 
 INK = np.dstack([255 - RGB, np.zeros_like(GREY)])
@@ -212,23 +263,37 @@ tiff(
 )
 
 
-def packed(bits: int, samples: np.ndarray) -> bytes:
+ENCODERS = {1: bytes, 5: imagecodecs.lzw_encode, 8: zlib.compress, 32773: imagecodecs.packbits_encode,
+            34925: lzma.compress, 50000: imagecodecs.zstd_encode}  # the compressions of TIFF  # fmt: skip
+
+
+def packed(bits: int, samples: np.ndarray, compression: int = 1, planar: bool = False) -> bytes:
     """A TIFF of grey (H, W) or RGB (H, W, 3) samples, `bits` each, written by hand: each row ends at a byte."""
     height, width, channels = (*samples.shape, 1)[:3]
-    rows = (f"{''.join(f'{v:0{bits}b}' for v in row.ravel())}" for row in samples)
-    data = b"".join(
-        int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows
-    )
-    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 2 if channels == 3 else 1), (273, 0),
-            (277, channels), (278, height), (279, len(data))]  # fmt: skip
-    end = 8 + 2 + 12 * len(tags) + 4
-    more = struct.pack("<HHH", bits, bits, bits) if channels == 3 else b""
-    ifd = b"".join(
-        struct.pack("<HHLL", tag, 3, channels, end) if tag == 258 and channels == 3
-        else struct.pack("<HHLL", tag, 4, 1, end + len(more) if tag == 273 else value)
-        for tag, value in tags
-    )  # fmt: skip
-    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + ifd + bytes(4) + more + data
+
+    def strip(plane: np.ndarray) -> bytes:
+        rows = ("".join(f"{value:0{bits}b}" for value in row.ravel()) for row in plane)
+        size = -(-plane[0].size * bits // 8)
+        return ENCODERS[compression](
+            b"".join(int(row.ljust(8 * size, "0"), 2).to_bytes(size, "big") for row in rows)
+        )
+
+    strips = [strip(plane) for plane in (np.moveaxis(samples, -1, 0) if planar else [samples])]
+    sizes = [len(data) for data in strips]
+    tags = [(256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * channels), (259, 4, [compression]),
+            (262, 4, [2 if channels == 3 else 1]), (273, 4, sizes), (277, 4, [channels]), (278, 4, [height]),
+            (279, 4, sizes), (284, 4, [2 if planar else 1])]  # fmt: skip
+    behind = 8 + 2 + 12 * len(tags) + 4
+    start = behind + sum(len(values) * (2 if kind == 3 else 4) for _, kind, values in tags if len(values) > 1)
+    ifd, more = b"", b""
+    for tag, kind, values in tags:
+        if tag == 273:
+            values = [start + sum(sizes[:i]) for i in range(len(sizes))]
+        data = b"".join(struct.pack("<H" if kind == 3 else "<L", value) for value in values)
+        place = data.ljust(4, b"\0") if len(values) == 1 else struct.pack("<L", behind + len(more))
+        ifd += struct.pack("<HHL", tag, kind, len(values)) + place
+        more += data if len(values) > 1 else b""
+    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + ifd + bytes(4) + more + b"".join(strips)
 
 
 for depth in (10, 12, 14):
@@ -238,6 +303,27 @@ for depth in (10, 12, 14):
         kind(f"{depth}_bits_{channels}.tif", scaled)(
             lambda path, depth=depth, samples=samples: path.write_bytes(packed(depth, samples))
         )
+for depth in range(1, 8):
+    for channels in (1, 3):
+        samples = (DEEP[..., :channels].squeeze() >> (16 - depth)).astype(np.uint32)
+        kind(f"{depth}_bits_{channels}.tif", (samples * 255 + (1 << depth) // 2 - 1) // ((1 << depth) - 1))(
+            lambda path, depth=depth, samples=samples: path.write_bytes(packed(depth, samples))
+        )
+for compression in ENCODERS:
+    for depth in (1, 4):
+        for planar in (False, True):
+            samples = RGB >> (8 - depth)
+            kind(f"{depth}_bits_planar_{planar}_{compression}.tif", samples * (255 // ((1 << depth) - 1)))(
+                lambda path, options=(depth, samples, compression, planar): path.write_bytes(packed(*options))
+            )
+        samples = GREY >> (8 - depth)
+        kind(f"{depth}_bits_grey_{compression}.tif", samples * (255 // ((1 << depth) - 1)))(
+            lambda path, options=(depth, samples, compression): path.write_bytes(packed(*options))
+        )
+kind("white_is_zero_4_bits.tif", 255 - (GREY >> 4) * 17)(
+    lambda path: path.write_bytes(packed(4, GREY >> 4).replace(struct.pack("<HHLL", 262, 4, 1, 1), struct.pack("<HHLL", 262, 4, 1, 0)))
+)  # fmt: skip
+tiff("webp.tif", RGB, RGB, LOSSY + 2, photometric="rgb", compression="webp")
 tiff("12_in_16_bits.tif", DEEP[..., 0] >> 4, ((DEEP[..., 0] >> 4).astype(np.uint32) * 65535 // 4095).astype(np.uint16),
      0.01, photometric="minisblack", extratags=[(281, 3, 1, 4095, True)])  # fmt: skip
 
@@ -405,6 +491,27 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 pillow("srgb_profile.png", RGB, RGB, icc_profile=SRGB)
 tiff("deep_srgb_profile.tif", DEEP, DEEP, photometric="rgb", extratags=[(34675, 7, len(SRGB), SRGB, True)])
 pillow("cmyk_profile_on_rgb.png", RGB, RGB, icc_profile=SRGB[:16] + b"CMYK" + SRGB[20:])
+LINEAR, GREY_ICC = profile(b"RGB ", 1.0, b"linear"), profile(b"GRAY", 1.8, b"grey")
+IN_SRGB = in_srgb(RGB / 255, 1.0) * 255, in_srgb(DEEP / 65535, 1.0) * 65535
+for name, icc, (eight, sixteen) in (
+    ("version_4", LINEAR[:8] + b"\4\x30\0\0" + LINEAR[12:], IN_SRGB),
+    ("of_a_scanner", LINEAR[:12] + b"scnr" + LINEAR[16:], IN_SRGB),
+    ("grey_profile_on_rgb", GREY_ICC, (RGB, DEEP)),
+    ("cmyk_profile_on_rgb", LINEAR[:16] + b"CMYK" + LINEAR[20:], (RGB, DEEP)),
+    ("lab_profile_on_rgb", LINEAR[:16] + b"Lab " + LINEAR[20:], (RGB, DEEP)),
+    ("device_link", LINEAR[:12] + b"link" + LINEAR[16:], (RGB, DEEP)),
+    ("named_colours", LINEAR[:12] + b"nmcl" + LINEAR[16:], (RGB, DEEP)),
+    ("zero_bytes", bytes(len(LINEAR)), (RGB, DEEP)),
+    ("one_byte", b"\0", (RGB, DEEP)),
+    ("too_many_tags", LINEAR[:128] + b"\x40\0\0\0" + LINEAR[132:], (RGB, DEEP)),
+    *((f"cut_{tenth}", LINEAR[: len(LINEAR) * tenth // 10], (RGB, DEEP)) for tenth in range(1, 10)),
+):
+    tag = [(34675, 7, len(icc), icc, True)]
+    pillow(f"{name}.jpg", RGB, eight, LOSSY, icc_profile=icc, quality=98, subsampling=0)
+    pillow(f"{name}.png", RGB, eight, 1.5, icc_profile=icc)
+    pillow(f"{name}.webp", RGB, eight, 1.5, icc_profile=icc, lossless=True)
+    tiff(f"{name}.tif", RGB, eight, 1.5, photometric="rgb", extratags=tag)
+    tiff(f"deep_{name}.tif", DEEP, sixteen.astype(np.uint16), 0.2, photometric="rgb", extratags=tag)
 
 
 def test_there_are_enough_kinds():
@@ -504,6 +611,78 @@ def test_every_format_is_upright(tmp_path, suffix, orientation):
     assert np.abs(rgb.astype(float) - upright).mean() <= LOSSY
 
 
+def with_xmp(path: Path, suffix: str, xmp: bytes) -> None:
+    """A photo whose XMP data alone says something."""
+    chunk_ = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    options = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}, "avif": {"quality": 95}}
+    if suffix == "png":
+        path.write_bytes(with_chunk(PNG, chunk_))
+    elif suffix == "16.png":
+        path.write_bytes(with_chunk(deep_png(RGB.astype(np.uint16) * 257, greyscale=False), chunk_))
+    elif suffix in ("tif", "16.tif"):
+        pixels = RGB.astype(np.uint16) * 257 if suffix == "16.tif" else RGB
+        tifffile.imwrite(
+            path, pixels, photometric="rgb", metadata=None, extratags=[(700, 1, len(xmp), xmp, True)]
+        )
+    else:
+        Image.fromarray(RGB).save(path, xmp=xmp, **options[suffix])
+
+
+XMPS = {
+    "attribute": b'<rdf:Description tiff:Orientation="6"/>',
+    "element": b"<tiff:Orientation>6</tiff:Orientation>",
+    "not closed": b'tiff:Orientation="6',
+    "no XML": b'\xff\xfe tiff:Orientation="6"',
+}
+
+
+@pytest.mark.parametrize("xmp", XMPS)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "16.png", "webp", "avif", "tif", "16.tif"])
+def test_an_orientation_in_xmp_alone_counts_as_for_pillow(tmp_path, suffix, xmp):
+    with_xmp(path := tmp_path / f"photo.{suffix}", suffix, XMPS[xmp])
+    rgb, expected = to_8_bit(open_photo(path)), np.rot90(RGB, -1)
+    assert rgb.shape == expected.shape
+    assert np.abs(rgb.astype(float) - expected).mean() <= LOSSY
+    assert open_photo(path, min_side=8).shape == (12, 8, 3)
+
+
+@pytest.mark.parametrize("xmp", XMPS)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "16.png", "webp", "avif", "tif", "16.tif"])
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
+def test_a_copy_is_not_turned_a_second_time(tmp_path, suffix, target, xmp):
+    with_xmp(path := tmp_path / f"photo.{suffix}", suffix, XMPS[xmp])
+    copy = save_photo(tmp_path / f"copy.{target}", to_8_bit(open_photo(path)), like=path)
+    with Image.open(copy) as image:
+        assert ImageOps.exif_transpose(image).size == (32, 48)
+
+
+@pytest.mark.parametrize("tenth", range(11))
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_truncated_exif_data_turn_a_photo_as_for_pillow(tmp_path, order, tenth):
+    """Pillow reads a field of the orientation that is whole, whatever is missing behind it."""
+    entries = struct.pack(f"{order}HHLHH", 0x0112, 3, 1, 6, 0) + struct.pack(
+        f"{order}HHLL", 0x010E, 2, 40, 38
+    )
+    exif = (
+        struct.pack(f"{order}2sHLH", b"II" if order == "<" else b"MM", 42, 8, 2)
+        + entries
+        + bytes(4)
+        + b"x" * 40
+    )
+    exif = exif[: len(exif) * tenth // 10]
+    for suffix, data in (
+        ("jpg", with_exif(JPEG, b"Exif\0\0" + exif)),
+        ("png", with_chunk(PNG, chunk(b"eXIf", exif))),
+    ):
+        (path := tmp_path / f"photo.{suffix}").write_bytes(data)
+        with Image.open(path) as image:
+            try:
+                expected = ImageOps.exif_transpose(image).size
+            except Exception:  # it is too short for Pillow, whose errors are of many kinds
+                expected = (48, 32)
+        assert open_photo(path).shape[1::-1] == expected, suffix
+
+
 # Pages and frames
 
 
@@ -554,6 +733,19 @@ def test_previews_of_a_phone_are_not_frames(tmp_path):
     data = path.read_bytes()
     assert left_out(path) in ("", "1 of 2 frames")
     assert data[:2] == b"\xff\xd8"
+
+
+def test_the_second_photo_of_a_stereo_camera_is_a_frame(tmp_path):
+    """The kind of each picture stands in the MP entries: CIPA DC-007, 5.2.3.3."""
+    image = Image.fromarray(RGB)
+    image.save(path := tmp_path / "photo.mpo", save_all=True, append_images=[image])
+    with Image.open(path) as photo:
+        entry = photo.mpinfo[0xB002][1]
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<LL", entry["Size"], entry["DataOffset"]))
+    struct.pack_into("<L", data, place - 4, 0x020002)  # a multi-frame image for disparity
+    path.write_bytes(data)
+    assert left_out(path) == "1 of 2 frames"
 
 
 # Damage
@@ -615,7 +807,7 @@ def test_no_photo_but_a_folder_a_pipe_or_a_dangling_link(tmp_path):
 
 @pytest.mark.parametrize(
     "name", [b"Gro\xdfmutter.jpg", "祖母.jpg".encode(), b" .jpg", b"-o.jpg", b"a\nb.jpg", "🎞.jpg".encode(), b"x" * 251 + b".jpg",
-             b"e\xcc\x81.jpg", b"'\".jpg", b"[1].jpg"],
+             b"e\xcc\x81.jpg", b"'\".jpg", b"[1].jpg", b"%s%n.jpg", b"photo.jpg.", b"photo.jpg ", b"\x1b[31m.jpg"],
 )  # fmt: skip
 def test_odd_names(tmp_path, name):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))

@@ -327,3 +327,22 @@ def test_a_fastai_learner_takes_the_dataloaders(train_photos, tmp_path):
         before = learner.validate()[0]
         learner.fit(5, lr=1e-2)
         assert learner.validate()[0] < before
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Caught RuntimeError in DataLoader worker process 0.\nunable to allocate shared memory(shm) for file </torch_7>: No space",
+     "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of shared memory."],
+)  # fmt: skip
+def test_a_full_dev_shm_gives_one_sentence(text):
+    """What PyTorch says where it is small, as in a container."""
+
+    class Loader:
+        num_workers = 2
+
+        def __iter__(self):
+            raise RuntimeError(text)
+
+    with pytest.raises(OSError, match="ran out of shared memory .* take none \\(--workers 0, ") as caught:
+        next(iter(LabLoader(Loader(), "cpu")))
+    assert "\n" not in str(caught.value)

@@ -272,6 +272,15 @@ def test_without_a_mark_nothing_is_added(tmp_path):
     assert texts(copy) == {}
 
 
+def test_texts_of_a_tiff_that_pillow_does_not_know_are_kept(tmp_path):
+    tifffile.imwrite(path := tmp_path / "4_bits.tif", PICTURE >> 4, photometric="rgb", bitspersample=4,
+                     description="Grandmother", metadata=None)  # fmt: skip
+    with pytest.raises(OSError):
+        Image.open(path)
+    copy = save_photo(tmp_path / "copy.jpg", open_photo(path), like=path)
+    assert texts(copy)[0x010E] == b"Grandmother"
+
+
 # Captions beside the EXIF data
 
 XMP = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"><dc:title>Großmutter, 祖母'

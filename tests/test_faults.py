@@ -376,6 +376,15 @@ def test_a_read_only_folder_is_named_in_one_sentence(tmp_path, colorize, capsys,
     assert f"{tmp_path / 'out/a.png'} cannot be written ({error.strerror})" in said[0]
 
 
+def test_a_working_directory_that_is_gone_is_told(tmp_path, colorize, capsys, monkeypatch):
+    photo = picture(tmp_path / "a.png")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert colorize(photo) == 2
+    assert "the working directory does not exist any more" in capsys.readouterr().err
+
+
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path, colorize, capsys):
     photo = picture(tmp_path / "a.png")
     (tmp_path / "out").write_text("in the way")

@@ -38,3 +38,25 @@ def test_low_precision_logits_give_float32():
     assert GANLoss().generator(torch.zeros(4, dtype=torch.bfloat16)).dtype == torch.float32
     with pytest.raises(ValueError, match="wgan"):
         GANLoss("wgan")
+
+
+def test_low_precision_logits_are_compared_with_the_exact_label():
+    """bfloat16 would make 0.8984 of it."""
+    zeros = torch.zeros(4, dtype=torch.bfloat16)
+    assert GANLoss("lsgan", real_label=0.9).discriminator(zeros, zeros).item() == pytest.approx(0.81 / 2)
+
+
+def test_real_and_generated_photos_have_a_label_each():
+    zeros = torch.zeros(4)
+    loss = GANLoss("lsgan", real_label=0.9, fake_label=0.2)
+    assert loss.discriminator(zeros, zeros).item() == pytest.approx((0.81 + 0.04) / 2)
+
+
+def test_the_hinge_asks_for_a_margin_of_one():
+    real, fake = torch.tensor([0.5, 3.0]), torch.tensor([0.25, -3.0])
+    assert GANLoss("hinge").discriminator(real, fake).item() == pytest.approx((0.25 + 0.625) / 2)
+
+
+def test_an_unknown_mode_is_told_the_known_ones():
+    with pytest.raises(ValueError, match="no GAN loss is called 'wgan': choose from vanilla, lsgan, hinge$"):
+        GANLoss("wgan")

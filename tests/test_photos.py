@@ -20,6 +20,7 @@ from colorize_lib.photos import (
     resize_photo,
     save_photo,
     to_8_bit,
+    writable_path,
     write_whole,
 )
 
@@ -324,3 +325,20 @@ def test_tiff_with_white_at_zero(tmp_path):
 def test_malformed_exif_does_not_stop_the_saving(tmp_path, picture):
     picture.save(source := tmp_path / "photo.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff\x01")
     assert open_photo(save_photo(tmp_path / "copy.jpg", open_photo(source), like=source)).shape == (60, 90, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((0, 5, 3), np.uint8), ((4, 5), np.uint8), ((4, 5, 4), np.uint8), ((4, 5, 3), np.float32), ((4, 5, 3), np.int16)],
+)  # fmt: skip
+def test_only_pictures_are_written(tmp_path, shape, dtype):
+    with pytest.raises(PhotoError, match=r"expected \(H, W, 3\) pixels, uint8 or uint16, got \("):
+        save_photo(tmp_path / "photo.png", np.zeros(shape, dtype))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "writable"), [("a.JPG", "a.JPG"), ("a.tiff", "a.tiff"), ("a.gif", "a.png"), ("a", "a.png")]
+)
+def test_the_suffix_of_a_format_that_cannot_be_written_becomes_png(name, writable):
+    assert writable_path(name) == Path(writable)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, RandomSampler
 
-from colorize_lib.checkpoints import load_checkpoint, read_header
+from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header
 from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
 from colorize_lib.models import build_generator
+from colorize_lib.photos import open_photo
 from colorize_lib.runs import Budget, DivergedError, RunError, RunFolder, RunState, read_history
 from colorize_lib.training import L1Pretraining, fit, pretrain, train_adversarial
 
@@ -47,6 +49,51 @@ def run(finished, tmp_path):
 
 def names(out: Path) -> list[str]:
     return [state.name for state in RunFolder(out, resume=True).states()]
+
+
+def test_the_seed_is_0_unless_told_otherwise(loaders):
+    """Seen on the dropout."""
+
+    def loss(**seed: int) -> float:
+        torch.manual_seed(0)
+        generator = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Dropout())
+        return fit(L1Pretraining(generator), loaders, 1, progress=False, **seed)[0]["l1"]
+
+    assert loss() == loss(seed=0) != loss(seed=1)
+
+
+@pytest.fixture(scope="module")
+def validated():
+    """Two batches to train on, and six photos to validate with."""
+    photos = sample_photos("train")[:14]
+    return make_dataloaders(photos[:8], photos[8:], size=32, batch_size=4, device="cpu")
+
+
+def test_sample_pictures_show_as_many_photos_as_asked(validated, tmp_path):
+    train(validated, tmp_path / "run", 1, samples=2)
+    assert open_photo(tmp_path / "run/samples/epoch_0001.jpg").shape == (2 * 32, 3 * 32, 3)
+
+
+def test_notes_are_kept_beside_the_weights(validated, tmp_path):
+    train(validated, tmp_path / "run", 1, made_by={"photos of": "my grandmother"})
+    made_by = read_header(tmp_path / "run/generator.safetensors")["made_by"]
+    assert made_by["photos of"] == "my grandmother"
+
+
+def test_validation_is_at_every_second_epoch_if_asked_and_at_the_end(validated):
+    history = train(validated, None, 5, validate_every=2)
+    assert ["valid_ab_error" in row for row in history] == [False, True, False, True, True]
+
+
+def test_nothing_is_printed_without_progress(validated, capsys):
+    train(validated, None, 1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_is_a_line_for_each_validation(validated, capsys):
+    pretrain(small(), validated, 2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "valid_ab_error" in line]
+    assert len(lines) == 2
 
 
 def test_two_states_are_kept(run):
@@ -227,6 +274,63 @@ def test_a_stopped_run_leaves_no_autocast_behind(loaders):
     generator.model.down[0].register_forward_hook(lambda module, inputs, output: types.append(output.dtype))
     generator(torch.rand(1, 1, 32, 32))
     assert types == [torch.float32]
+
+
+@pytest.fixture()
+def in_use(run, monkeypatch):
+    """The folder of a run in which a training is at work."""
+    monkeypatch.setattr(RunFolder, "WAIT", 0.0)
+    first = RunFolder(run, resume=True)
+    first.lock(Accelerator(cpu=True))
+    yield first
+    first.unlock()
+
+
+def test_a_second_training_in_the_same_folder_is_refused(in_use, loaders):
+    with pytest.raises(RunError, match=f"another training is at work in {in_use.path}: wait until it"):
+        train(loaders, in_use.path, 3, resume=True)
+
+
+def test_a_second_training_leaves_the_first_ones_files_alone(in_use, loaders):
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in in_use.path.rglob("*")}
+
+    before = files()
+    with pytest.raises(RunError):
+        train(loaders, in_use.path, 3, resume=True)
+    assert files() == before
+
+
+def test_a_folder_is_free_again_after_its_training(in_use, loaders):
+    in_use.unlock()
+    assert len(train(loaders, in_use.path, 3, resume=True)) == 3
+
+
+def test_a_folder_is_free_again_after_a_run_that_could_not_begin(run, loaders, monkeypatch):
+    monkeypatch.setattr(RunFolder, "WAIT", 0.0)
+    with pytest.raises(RunError, match="other options"):
+        train_adversarial(small(), None, loaders, 3, out=run, resume=True, progress=False)
+    assert len(train(loaders, run, 3, resume=True)) == 3
+
+
+def test_a_run_that_another_training_has_finished_meanwhile_is_not_overwritten(run, finished, monkeypatch):
+    shutil.rmtree(run)
+    late = RunFolder(run)
+    shutil.copytree(finished, run)
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        late.lock(Accelerator(cpu=True))
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(loaders, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="file/run cannot be written to .*: choose another folder"):
+        train(loaders, tmp_path / "file" / "run")
+
+
+def test_a_folder_that_could_not_be_resumed_for_its_name_is_refused(loaders, tmp_path):
+    with pytest.raises(CheckpointError, match="is no UTF-8"):
+        train(loaders, tmp_path / os.fsdecode(b"Gro\xdfmutter"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def own_batches(loaders):

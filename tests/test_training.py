@@ -270,7 +270,7 @@ def test_one_cycle():
     assert max(values) == pytest.approx(1)
     assert values[-1] < 1e-4
     assert values.index(max(values)) == 250
-    with pytest.raises(ValueError, match="'warm': choose from constant"):
+    with pytest.raises(ValueError, match="'warm': choose from constant, one_cycle, linear_decay$"):
         fit(L1Pretraining(torch.nn.Conv2d(1, 2, 1)), None, schedule="warm")
 
 
