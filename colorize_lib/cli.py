@@ -271,6 +271,10 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
         "--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss (adversarial)"
     )
     group.add_argument(
+        "--vivid", type=float, metavar="X",
+        help="how much more L1 minds an error where the true colour is strong (adversarial; default: 0)",
+    )  # fmt: skip
+    group.add_argument(
         "--chroma", type=float, metavar="X",
         help="factor for the chroma of the true photos that the discriminator is shown: above 1 asks for more colour "
         "(adversarial)",

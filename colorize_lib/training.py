@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import update_bn
 
 from .data import Batch, DataLoaders, LabLoader
-from .losses import GANLoss
+from .losses import GANLoss, colour_loss
 from .models import PatchDiscriminator, inputs_of, predict_ab
 from .runs import Budget, History, Method, Run, RunFolder
 
@@ -72,6 +72,7 @@ class AdversarialTraining:
         discriminator: L and ab, concatenated → logits; None for a new `PatchDiscriminator`, with
             spectral norm for the hinge loss (Miyato et al., ICLR 2018), else with pix2pix's batch norm.
         lambda_l1: weight λ of the L1 loss; 100 in the paper.
+        vivid: how much more L1 minds an error where the true colour is strong, see `colour_loss`.
         gan_mode, real_label: options of `GANLoss`.
         chroma: factor for the chroma of the true photos that the discriminator is shown (DDColor's
             authors enhance theirs by 1.2, in RGB).  L1 keeps to the true colours.
@@ -89,6 +90,7 @@ class AdversarialTraining:
         discriminator: nn.Module | None = None,
         *,
         lambda_l1: float = 100.0,
+        vivid: float = 0.0,
         gan_mode: str = "vanilla",
         real_label: float = 1.0,
         chroma: float = 1.0,
@@ -109,7 +111,7 @@ class AdversarialTraining:
             ),
         }
         self.gan_loss = GANLoss(gan_mode, real_label)
-        self.lambda_l1, self.chroma = lambda_l1, chroma
+        self.lambda_l1, self.vivid, self.chroma = lambda_l1, vivid, chroma
         self.held_norms = batch_norms(generator) if hold_norms else []
         self.renew_norms = not hold_norms
 
@@ -137,7 +139,7 @@ class AdversarialTraining:
         with accelerator.autocast():
             judged = accelerator.unwrap_model(discriminator)(torch.cat([L, fake], dim=1))
         loss_gan = self.gan_loss.generator(judged)
-        loss_l1 = F.l1_loss(fake.float(), ab)
+        loss_l1 = colour_loss(fake, ab, self.vivid)
         self.optimizers["generator"].zero_grad()
         accelerator.backward(loss_gan + self.lambda_l1 * loss_l1)
         self.optimizers["generator"].step()
