@@ -28,7 +28,7 @@ from .models import DISCRIMINATORS, GENERATORS, Generator
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
-BUNDLED = ("l1", "adversarial")  # best first
+BUNDLED = ("adversarial", "l1")  # best first
 HUB_FILE = "generator.safetensors"
 
 Network = TypeVar("Network", bound=nn.Module)

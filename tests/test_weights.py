@@ -87,6 +87,17 @@ def test_a_stage_may_be_a_mean_alone(recipe, two_stages, tmp_path):
     assert load_checkpoint(tmp_path / "mean" / "generator.safetensors").config["queries"] == 4
 
 
+def test_colours_times_a_factor(recipe):
+    generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8), queries=4).eval()
+    torch.nn.init.normal_(generator.head.weight)  # a new one is grey
+    L = torch.rand(1, 1, 32, 32) * 2 - 1
+    with torch.no_grad():
+        before = generator(L)
+        after = recipe.with_colours(generator, 1.25)(L)
+    assert before.abs().max() > 0
+    torch.testing.assert_close(after, 1.25 * before)
+
+
 def test_a_stage_that_fails_says_how_to_go_on(recipe, tmp_path):
     with pytest.raises(SystemExit, match="give the same command again"):
         recipe.run("a", None, "", tmp_path / "nowhere", tmp_path)

@@ -20,6 +20,7 @@ from colorize_lib.models import ChromaUnet
 
 AWAY_AND_AT_HOME = {"queries_192": 0.7, "l1_192": 0.3}
 LAST = {"queries_192b": 0.5, "queries_192": 0.38, "l1_192": 0.12}
+COLOURS = {"l1": 1.0, "adversarial": 1.25}  # the weights in the package: a factor for the colours that they paint
 
 # Each stage: its name; what it starts from: nothing, a stage, or a mean of stages, {name: share}; its options, or None
 # for the mean alone.  The epochs are those of the bundled weights, made on two CPU cores.  L1 first without colour
@@ -37,16 +38,18 @@ STAGES = {
         ("l1_mean", LAST, None),
     ],
     "adversarial": [
-        ("adversarial_192", "l1_mean", "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
-         "--size 192 --batch-size 12 --epochs 0.6 --min-scale 0.3 --encoder-lr 5e-5"),
+        ("adversarial_192", "l1_mean", "--stage adversarial --discriminator features --lambda-l1 30 --vivid 1 "
+         "--chroma 1.1 --size 192 --batch-size 12 --epochs 0.36 --min-scale 0.3 --encoder-lr 5e-5"),
+        ("adversarial_mean", {"adversarial_192": 0.7, "l1_mean": 0.3}, None),
     ],
 }  # fmt: skip
 # A GPU trains at the resolution of use from the start, and longer.  These have not been run.
 GPU_STAGES = {
     "l1": [("l1_256", None, "--size 256 --batch-size 64 --epochs 30 --min-scale 0.25")],
     "adversarial": [
-        ("adversarial_256", "l1_256", "--stage adversarial --discriminator features --lambda-l1 30 --chroma 1.1 "
-         "--size 256 --batch-size 32 --epochs 2 --min-scale 0.25 --encoder-lr 5e-5"),
+        ("adversarial_256", "l1_256", "--stage adversarial --discriminator features --lambda-l1 30 --vivid 1 "
+         "--chroma 1.1 --size 256 --batch-size 32 --epochs 2 --min-scale 0.25 --encoder-lr 5e-5"),
+        ("adversarial_mean", {"adversarial_256": 0.7, "l1_256": 0.3}, None),
     ],
 }  # fmt: skip
 
@@ -84,6 +87,14 @@ def load(file: Path) -> ChromaUnet:
     generator = load_generator(file)
     if not isinstance(generator, ChromaUnet):
         raise TypeError(f"{file} holds a {type(generator).__name__}: a stage trains a ChromaUnet")
+    return generator
+
+
+@torch.no_grad()
+def with_colours(generator: ChromaUnet, factor: float) -> ChromaUnet:
+    """Multiply the colours that a generator paints, in place: its last layer is linear."""
+    generator.head.weight.mul_(factor)
+    generator.head.bias.mul_(factor)
     return generator
 
 
@@ -143,7 +154,8 @@ def main() -> None:
         last = options.out / stages[-1][0] / "generator.safetensors"
         file = options.out / f"{weights}.safetensors"
         made_by = read_header(last)["made_by"]
-        save_checkpoint(file, load(last), dtype=torch.float16, resolution=256, made_by=made_by)
+        generator = with_colours(load(last), COLOURS[weights])
+        save_checkpoint(file, generator, dtype=torch.float16, resolution=256, made_by=made_by)
         print(f"{weights}: {file}")
 
 
