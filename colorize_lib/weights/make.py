@@ -20,7 +20,7 @@ from colorize_lib.models import ChromaUnet
 
 AWAY_AND_AT_HOME = {"queries_192": 0.7, "l1_192": 0.3}
 LAST = {"queries_192b": 0.5, "queries_192": 0.38, "l1_192": 0.12}
-COLOURS = {"l1": 1.0, "adversarial": 1.26}  # the weights in the package: a factor for the colours that they paint
+COLOURS = {"l1": 1.0, "adversarial": 1.26}  # factors for the colours that the weights paint
 
 # Each stage: its name; what it starts from: nothing, a stage, or a mean of stages, {name: share}; its options, or None
 # for the mean alone.  The epochs are those of the bundled weights, made on two CPU cores.  L1 first without colour
