@@ -93,8 +93,8 @@ def load(file: Path) -> ChromaUnet:
 @torch.no_grad()
 def with_colours(generator: ChromaUnet, factor: float) -> ChromaUnet:
     """Multiply the colours that a generator paints, in place: its last layer is linear."""
-    generator.head.weight.mul_(factor)
-    generator.head.bias.mul_(factor)
+    for parameter in generator.head.parameters():
+        parameter.mul_(factor)
     return generator
 
 
