@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from colorize_lib.losses import GANLoss
+from colorize_lib.losses import GANLoss, colour_loss
 
 
 def test_an_undecided_discriminator():
@@ -60,3 +60,25 @@ def test_the_hinge_asks_for_a_margin_of_one():
 def test_an_unknown_mode_is_told_the_known_ones():
     with pytest.raises(ValueError, match="no GAN loss is called 'wgan': choose from vanilla, lsgan, hinge$"):
         GANLoss("wgan")
+
+
+def ab_of(*colours: tuple[float, float]) -> torch.Tensor:
+    """(1, 2, 1, W): a row of pixels."""
+    return torch.tensor(colours).T[None, :, None]
+
+
+def test_the_colour_loss_is_l1_without_vivid():
+    predicted, true = torch.rand(2, 2, 3, 4), torch.rand(2, 2, 3, 4)
+    torch.testing.assert_close(colour_loss(predicted, true), torch.nn.functional.l1_loss(predicted, true))
+
+
+def test_an_error_counts_more_where_the_true_colour_is_strong():
+    true = ab_of((0.6, 0.8), (0.0, 0.0))  # chroma 1 and 0, so weights of 5 and 1, of 3 on average
+    at_the_strong_one = colour_loss(true + ab_of((0.3, 0.3), (0.0, 0.0)), true, vivid=2.0)
+    at_the_grey_one = colour_loss(true + ab_of((0.0, 0.0), (0.3, 0.3)), true, vivid=2.0)
+    assert at_the_strong_one.item() == pytest.approx(0.15 * 5 / 3)
+    assert at_the_grey_one.item() == pytest.approx(0.15 * 1 / 3)
+
+
+def test_grey_photos_have_a_colour_loss():
+    assert colour_loss(ab_of((0.5, 0.5)), ab_of((0.0, 0.0)), vivid=2.0).item() == pytest.approx(0.5)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
+from colorize_lib.losses import colour_loss
 from colorize_lib.models import PatchDiscriminator
 from colorize_lib.training import AdversarialTraining, L1Pretraining
 
@@ -119,6 +120,17 @@ def test_adversarial_training_moves_the_discriminators_weights_as_by_hand(gan):
 def test_adversarial_training_gives_the_losses_and_the_mean_logits(gan):
     for losses, expected in zip(gan.losses, gan.expected, strict=True):
         assert losses == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_colour_error_of_adversarial_training_takes_vivid():
+    torch.manual_seed(0)
+    generator, batch = Tiny(), next(iter(batches()))
+    with torch.no_grad():
+        fake = generator(batch["L"])
+    method = AdversarialTraining(generator, tiny_discriminator(), vivid=2.0)
+    told = method.step(batch, Accelerator(cpu=True))["l1"].item()
+    assert told == pytest.approx(colour_loss(fake, batch["ab"], 2.0).item())
+    assert told != pytest.approx(colour_loss(fake, batch["ab"]).item())
 
 
 def test_adversarial_training_is_pix2pixs_by_default():
