@@ -12,7 +12,7 @@ def colour_loss(predicted: Tensor, true: Tensor, vivid: float = 0.0) -> Tensor:
 
     Most pixels of most photos are nearly grey, so plain L1 learns to be careful.  Zhang et al.
     (ECCV 2016) weigh rare colours more in their classification; strong colours are the rare
-    ones, so here the weight is 1 + vivid · C / mean(C), with the chroma C = |(a*, b*)|, divided by its mean.
+    ones, so here the weight is 1 + vivid · C / mean(C), with the chroma C = |(a*, b*)|, scaled to a mean of 1.
 
     Args:
         predicted, true: normalised ab, (B, 2, H, W).
