@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ from colorize_lib.photos import open_photo
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs the network
+
+# The kernels of the lessons are killed at the end, and leave their temporary folders: all go with this one.
+TEMPORARY = tempfile.TemporaryDirectory(prefix="tests_", ignore_cleanup_errors=True)
+os.environ["TMPDIR"] = TEMPORARY.name
 
 
 @pytest.fixture(scope="session")
