@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from colorize_lib import fit_to_gamut, lab_to_rgb, open_photo, rgb_to_lab
 from colorize_lib.data import lab_batch
 from colorize_lib.models.imagenet import imagenet_weights
 
@@ -22,6 +23,52 @@ def bench(root):
     finally:
         sys.path.remove(str(root / "benchmarks"))
     return bench
+
+
+@pytest.fixture(scope="module")
+def skin(root):
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        import skin
+    finally:
+        sys.path.pop(0)
+    return skin
+
+
+@pytest.fixture(scope="module")
+def astronaut(root):
+    return open_photo(root / "data/samples/photos/astronaut.jpg")
+
+
+@pytest.fixture(scope="module")
+def face(skin, astronaut):
+    """The face's place in `astronaut`, and which of its pixels are skin."""
+    (found,) = skin.skin_of(astronaut, skin.Cascade(skin.lbp_frontal_face_cascade_filename()))
+    return found
+
+
+def turned(photo, degrees):
+    """A photo, (H, W, 3) uint8, with all hues turned."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    lab = rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None])
+    L, a, b = lab.split(1, dim=1)
+    rgb = lab_to_rgb(fit_to_gamut(torch.cat([L, cos * a - sin * b, sin * a + cos * b], dim=1)))
+    return (rgb[0].permute(1, 2, 0) * 255).round().byte().numpy()
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_face_of_another_hue_is_wrong(skin, astronaut, face, degrees):
+    wrong, _ = skin.wrong_and_grey(turned(astronaut, degrees), *face)
+    assert wrong > 0.8
+
+
+def test_no_skin_of_a_true_photo_is_wrong(skin, astronaut, face):
+    assert skin.wrong_and_grey(astronaut, *face) == (0, 0)
+
+
+def test_a_grey_face_is_grey(skin, astronaut, face):
+    grey = np.broadcast_to(astronaut.mean(axis=2, keepdims=True).astype(np.uint8), astronaut.shape)
+    assert skin.wrong_and_grey(grey.copy(), *face) == (0, 1)
 
 
 def test_the_recipes_batches_are_ours(bench, photo):
