@@ -236,7 +236,7 @@ QUIZ = [
         "which factor would make L1's as colourful?",
         right=1.5,
         within=0.001,
-        why="30 / 20. In truth strong colours leave the gamut, so the factor is a little larger.",
+        why="30 / 20. In truth colourfulness grows only nearly in proportion.",
     ),
     Choice(
         "NoGAN's inflection point is the moment at which …",
