@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from .data import Batch
 from .frechet import Frechet
-from .models.generator import Generator, ab_of, inputs_of, predict_ab
+from .models import Generator, ab_of, inputs_of, predict_ab
 
 Table = dict[str, dict[str, float]]  # {row: {column: value}}
 
@@ -449,13 +449,17 @@ def measure_generator(
 
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode inside the block, and back into its own mode afterwards."""
-    was_training = network.training
+    """Put a network into eval mode inside the block; afterwards each module is in its own mode again.
+
+    `network.train()` would also set to training what its owner holds in eval mode, such as frozen batch norms.
+    """
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         yield
     finally:
-        network.train(was_training)
+        for module, training in modes.items():
+            module.training = training
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from .checkpoints import check_name, save_checkpoint
 from .color import to_rgb
 from .data import Batch, DataLoaders, LabLoader, ResumableSampler
 from .files import sync_folder, write_whole
-from .metrics import measure_generator
+from .metrics import eval_mode, measure_generator
 from .models import predict_ab
 from .photos import save_photo
 
@@ -533,9 +533,8 @@ def step_of(state: Path) -> int:
 def save_samples(generator: nn.Module, batches: LabLoader, path: Path, count: int = 6) -> None:
     """Write the first photos of `batches` as rows grey | predicted | true."""
     batch = {name: values[:count] for name, values in next(iter(batches)).items()}
-    was_training = generator.training
-    predicted = predict_ab(generator.eval(), batch).float()
-    generator.train(was_training)
+    with eval_mode(generator):
+        predicted = predict_ab(generator, batch).float()
     L, ab = batch["L"], batch["ab"]
     columns = [to_rgb(L, x) for x in (torch.zeros_like(ab), predicted, ab)]
     rows = torch.cat(columns, dim=3)  # (count, 3, H, 3 W)

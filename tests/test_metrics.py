@@ -33,6 +33,7 @@ from colorize_lib.metrics import (
 )
 from colorize_lib.models import build_generator
 from colorize_lib.tables import format_table, table_csv, table_json, with_shares
+from colorize_lib.training import batch_norms
 
 
 def test_psnr_is_skimages(photo):
@@ -374,6 +375,14 @@ def test_the_network_runs_once_for_its_factor(painter, batches):
     matching_factor(painter.train(), batches, 20.0)
     assert calls == [False] * len(batches)
     assert painter.training
+
+
+def test_frozen_norms_stay_frozen_after_a_measurement(painter, batches):
+    norms = batch_norms(painter.train())
+    for norm in norms[:3]:
+        norm.eval()
+    measure_generator(painter, batches)
+    assert [norm.training for norm in norms] == [False] * 3 + [True] * (len(norms) - 3)
 
 
 def test_grey_is_matched_by_no_factor_but_0(painter, batches):
