@@ -14,6 +14,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -129,7 +130,8 @@ class RunState:
 class Run:
     """A method at work on its photos: batches, steps, and the record of them.
 
-    Used in a `with`, which leaves the networks without the wrappers of Accelerate.
+    Used in a `with`, which leaves the method as it came, but trained: without the wrappers of Accelerate, at its own
+    learning rates.  So does a run that cannot begin.
 
     Args:
         method: its networks and optimizers are moved to the photos' device.
@@ -159,14 +161,37 @@ class Run:
         progress: bool = True,
     ):
         self.method, self.budget, self.folder = method, budget, folder
+        self.rates = [group["lr"] for group in self.parameter_groups()]
         self.accelerator = new_accelerator(mixed_precision, dataloaders.train.device)
-        prepare = self.accelerator.prepare
+        with ExitStack() as undo:  # if it cannot begin; else at the end of the run
+            undo.callback(self._give_back, method.networks, method.optimizers)
+            self._prepare(dataloaders)
+            if folder:
+                check_sampler(self.sampler)
+                folder.lock(self.accelerator)
+                undo.callback(folder.unlock)
+                folder.load(self)
+            self._undo = undo.pop_all()
+        self.done = self.used >= 1
+        self.saved = self.state.seconds
+        self.tick = stopwatch(self.accelerator)
+        self.progress = progress and self.accelerator.is_main_process
+        self.bar = tqdm(
+            initial=self.state.step,
+            total=None if budget.epochs is None else budget.steps(len(self.train)),
+            unit="batch",
+            file=sys.stdout,
+            disable=None if self.progress else True,
+            leave=False,
+        )
+
+    def _prepare(self, dataloaders: DataLoaders) -> None:
+        """Hand networks, optimizers and photos to Accelerate."""
+        method, prepare = self.method, self.accelerator.prepare
         self.state = RunState()
         self.accelerator.register_for_checkpointing(self.state)
         method.networks = {name: prepare(network).train() for name, network in method.networks.items()}
         method.optimizers = {name: prepare(optimizer) for name, optimizer in method.optimizers.items()}
-        self.rates = [group["lr"] for group in self.parameter_groups()]
-
         device = self.accelerator.device
         self.sampler = dataloaders.train.loader.sampler
         self.train = LabLoader(self.accelerator.prepare_data_loader(dataloaders.train.loader), device)
@@ -175,34 +200,25 @@ class Run:
             raise ValueError(
                 "there are fewer training photos than one batch for every process: make batch_size smaller"
             )
-        if folder:
-            check_sampler(self.sampler)
-            folder.lock(self.accelerator)
-            try:
-                folder.load(self)
-            except BaseException:
-                folder.unlock()
-                raise
-        self.done = self.used >= 1
-        self.saved = self.state.seconds
-        self.tick = stopwatch(self.accelerator)
-        self.progress = progress and self.accelerator.is_main_process
-        self.bar = tqdm(
-            initial=self.state.step, total=None if budget.epochs is None else budget.steps(len(self.train)),
-            unit="batch", file=sys.stdout, disable=None if self.progress else True, leave=False,
-        )  # fmt: skip
+
+    def _give_back(
+        self, networks: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]
+    ) -> None:
+        """Leave the method as it came: without the wrappers of Accelerate, and at its own learning rates."""
+        for group, highest in zip(self.parameter_groups(), self.rates, strict=True):
+            group["lr"] = highest
+        for network in self.method.networks.values():
+            # Without its wrapper for mixed precision, too, or autocast would stay on for good.
+            self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
+        self.method.networks, self.method.optimizers = networks, optimizers
+        self.accelerator.free_memory()
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.bar.close()
-        for network in self.method.networks.values():
-            # Without its wrapper for mixed precision, too, or autocast would stay on for good.
-            self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
-        self.accelerator.free_memory()
-        if self.folder:
-            self.folder.unlock()
+        self._undo.close()
 
     @property
     def generator(self) -> nn.Module:
