@@ -336,7 +336,7 @@ class RunFolder:
         path: the folder; it is made when there is something to save.
         resume: whether a run in it is resumed.
         made_by: notes for the checkpoints.
-        samples: number of photos in the sample pictures.
+        samples: number of photos in the sample pictures; 0 makes no pictures.
 
     Raises:
         FileExistsError: if it holds a run and `resume` is false.
@@ -454,7 +454,8 @@ class RunFolder:
             )
 
     def save_samples(self, generator: nn.Module, batches: LabLoader, epoch: int) -> None:
-        save_samples(generator, batches, self.path / "samples" / f"epoch_{epoch:04d}.jpg", self.samples)
+        if self.samples > 0:
+            save_samples(generator, batches, self.path / "samples" / f"epoch_{epoch:04d}.jpg", self.samples)
 
 
 def describe(run: Run) -> dict:

@@ -319,7 +319,7 @@ def fit(
         resume: resume the run in `out`, if there is one.
         save_minutes: minutes between savings of the state, which is also saved at the end.
         validate_every: epochs between measurements on the validation photos.
-        samples: number of validation photos in the sample pictures.
+        samples: number of validation photos in the sample pictures; 0 makes no pictures.
         seed: random seed for everything random in the training (dropout).
         mixed_precision: type of the calculations: `no`, `fp16` or `bf16`; None: as `accelerate` is
             configured, else `no`.
@@ -335,14 +335,15 @@ def fit(
         RunError: if the run in `out` was started with another method, other networks, other photos or
             batches, or if none of its states is whole, or if another training is at work in it.
         DivergedError: if a loss or a weight is infinite or no number; what was saved before is kept.
-        ValueError: for an unknown schedule, nothing to do, or an `out` with a sampler that cannot resume.
+        ValueError: for an unknown schedule, nothing to do, a `validate_every` below 1, or an `out` with a sampler that
+            cannot resume.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
-    budget, renew = (
-        Budget(epochs, minutes),
-        method.renew_norms,
-    )  # what is missing is missed before the first step
+    if validate_every < 1:
+        raise ValueError(f"validate_every is {validate_every}: take 1, for every epoch, or more")
+    budget = Budget(epochs, minutes)
+    renew = method.renew_norms  # here, so that a method without it fails before its training, not after
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by, samples=samples)
 
     set_seed(seed)

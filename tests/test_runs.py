@@ -74,6 +74,19 @@ def test_sample_pictures_show_as_many_photos_as_asked(validated, tmp_path):
     assert open_photo(tmp_path / "run/samples/epoch_0001.jpg").shape == (2 * 32, 3 * 32, 3)
 
 
+def test_no_sample_pictures_are_made_if_none_are_asked_for(validated, tmp_path):
+    train(validated, tmp_path / "run", 1, samples=0)
+    assert not (tmp_path / "run/samples").exists()
+
+
+@pytest.mark.parametrize("every", [0, -1])
+def test_an_interval_of_no_epochs_is_refused_before_the_training(validated, every, tmp_path):
+    """It divided by zero after the first epoch."""
+    with pytest.raises(ValueError, match=f"validate_every is {every}: take 1"):
+        train(validated, tmp_path / "run", 2, validate_every=every)
+    assert not (tmp_path / "run").exists()
+
+
 def test_notes_are_kept_beside_the_weights(validated, tmp_path):
     train(validated, tmp_path / "run", 1, made_by={"photos of": "my grandmother"})
     made_by = read_header(tmp_path / "run/generator.safetensors")["made_by"]
