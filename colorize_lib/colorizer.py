@@ -83,9 +83,12 @@ class Colorizer:
 
         Raises:
             CheckpointError: if there are no such weights, or they cannot be used.
+            ValueError: for a resolution below 1.
         """
         generator, header = load_pretrained(find_weights(weights))
-        return cls(generator, resolution or header["resolution"] or RESOLUTION, device, header["chroma"])
+        if resolution is None:
+            resolution = header["resolution"] or RESOLUTION
+        return cls(generator, resolution, device, header["chroma"])
 
     @overload
     def __call__(

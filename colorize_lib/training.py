@@ -80,7 +80,9 @@ class AdversarialTraining:
             with, as evaluation does.  So the discriminator sees what the generator will
             paint.  It is for a pretrained generator: one that starts from scratch needs the
             statistics of its batches, and `fit` recomputes its running means at the end.
-        lr, discriminator_lr, betas: Adam's learning rates and betas; 2e-4 and (0.5, 0.999) in the paper.
+        lr: Adam's learning rate for the generator; 2e-4 in the paper.
+        discriminator_lr: Adam's learning rate for the discriminator; None: `lr`.
+        betas: Adam's betas for both; (0.5, 0.999) in the paper.
         encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
     """
 
@@ -100,15 +102,14 @@ class AdversarialTraining:
         encoder_lr: float | None = None,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
-        discriminator = discriminator or PatchDiscriminator(
-            norm="spectral" if gan_mode == "hinge" else "batch"
-        )
+        if discriminator is None:
+            discriminator = PatchDiscriminator(norm="spectral" if gan_mode == "hinge" else "batch")
+        if discriminator_lr is None:
+            discriminator_lr = lr
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.optimizers: dict[str, Optimizer] = {
             "generator": torch.optim.Adam(parameter_groups(generator, lr, encoder_lr), lr=lr, betas=betas),
-            "discriminator": torch.optim.Adam(
-                discriminator.parameters(), lr=discriminator_lr or lr, betas=betas
-            ),
+            "discriminator": torch.optim.Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas),
         }
         self.gan_loss = GANLoss(gan_mode, real_label)
         self.lambda_l1, self.vivid, self.chroma = lambda_l1, vivid, chroma

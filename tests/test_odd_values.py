@@ -77,6 +77,12 @@ def test_resolutions_that_are_none_are_refused(value):
         Colorizer(Constant(0.1), value, "cpu")
 
 
+@pytest.mark.parametrize("value", [NAN, INF, -1, 0])
+def test_a_resolution_that_is_none_is_not_taken_for_that_of_the_weights(value):
+    with pytest.raises(ValueError, match="resolution"):
+        Colorizer.from_pretrained("l1", resolution=value, device="cpu")
+
+
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1.5])
 @pytest.mark.parametrize("make", [torch.full, np.full], ids=["tensor", "array"])
 def test_a_photo_with_one_value_that_is_none_is_refused(make, value):
