@@ -148,7 +148,7 @@ def colorize(options: argparse.Namespace) -> int:
                     target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
                 )
             except FileExistsError:  # another run has made it meanwhile
-                work.there += 1
+                work.existing += 1
                 continue
             except (ValueError, OSError) as error:
                 work.failures.append(str(error))
@@ -157,7 +157,9 @@ def colorize(options: argparse.Namespace) -> int:
             rest = left_out(photo)
             partly += bool(rest)
             say(f"{target}" + (f" ({rest} left out)" if rest else ""))
-    return _report(done, work.failures, "coloured", work.there, partly=partly, passed_over=work.passed_over)
+    return _report(
+        done, work.failures, "coloured", work.existing, partly=partly, passed_over=work.passed_over
+    )
 
 
 def _colorizer(options: argparse.Namespace) -> "Colorizer | LightColorizer":
@@ -612,7 +614,7 @@ def _report(
     done: int,
     failures: list[str],
     verb: str,
-    there: int = 0,
+    existing: int = 0,
     grey: int = 0,
     partly: int = 0,
     passed_over: Counter[str] | None = None,
@@ -624,14 +626,14 @@ def _report(
     parts += (
         [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
     )
-    parts += [f"{there} there already (--overwrite replaces them)"] if there else []
+    parts += [f"{existing} there already (--overwrite replaces them)"] if existing else []
     parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []
     if passed_over and (others := passed_over.total()):
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(passed_over.items()))
         parts += [f"{_count(others, 'file')} passed over that are no photos ({kinds})"]
     say(", ".join(parts))
-    return 0 if not failures else 1 if done or there else 2
+    return 0 if not failures else 1 if done or existing else 2
 
 
 def _count(number: int, noun: str) -> str:
