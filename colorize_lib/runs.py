@@ -282,8 +282,11 @@ class Run:
     def record(self, validate: bool) -> None:
         """Close an epoch, or what was done of it, with a row of the history; with `validate`, measured."""
         row = {
-            "epoch": self.epoch, "step": self.state.step, "minutes": self.state.seconds / 60, **self.state.means()
-        }  # fmt: skip
+            "epoch": self.epoch,
+            "step": self.state.step,
+            "minutes": self.state.seconds / 60,
+            **self.state.means(),
+        }
         self._check_weights()
         if validate and self.valid and self.accelerator.is_main_process:
             values = measure_generator(self.generator, self.valid)
