@@ -39,11 +39,14 @@ class Colorizer:
     loses chroma.
 
     Args:
-        generator: L (B, 1, H, W) → ab (B, 2, H, W).
+        generator: L (B, 1, H, W) → ab (B, 2, H, W).  It is moved to `device` and put into eval mode, in place.
         resolution: square root of the number of pixels that the generator sees; best
             about that of its training.
         device: device to compute on; None: CUDA, else MPS, else the CPU.
         chroma: factor for the generator's colours, applied to every photo.
+
+    Raises:
+        ValueError: for a resolution below 1, or a chroma below 0.
 
     Example:
         >>> colorizer = Colorizer.from_pretrained()

@@ -211,6 +211,11 @@ def test_frechet_distance_against_scipy(valid_photos):
     assert table["true"]["frechet"] < 0.02 < distance < table["grey"]["frechet"]
 
 
+def test_other_features_are_refused():
+    with pytest.raises(ValueError, match="no features are called 'vgg': choose efficientnet or inception"):
+        Frechet(features="vgg")
+
+
 def test_inception_features_come_from_a_file_or_say_how_to_get_them(tmp_path, monkeypatch, valid_photos):
     """With weights of the right shapes but random, as the published ones cannot be bundled."""
     inception = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
