@@ -18,7 +18,6 @@ import os
 import platform
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -58,6 +57,7 @@ from colorize_lib.training import RECIPES, AdversarialTraining, L1Pretraining
 
 sys.path.insert(0, str(Path(__file__).parent))
 import recipe
+from report import draw, format_factor, format_value, row, summary, table
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, BATCH = recipe.SIZE, recipe.BATCH_SIZE
@@ -75,24 +75,6 @@ def take_turns(rounds: int, **contenders: Callable[[], float]) -> dict[str, dict
         for name, measure in contenders.items():
             values[name].append(measure())
     return {name: summary(numbers) for name, numbers in values.items()}
-
-
-def summary(numbers: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(numbers), "low": min(numbers), "high": max(numbers)}
-
-
-def row(
-    what: str, unit: str, ours: dict, theirs: dict | None = None, target: float | None = None, **more
-) -> dict:
-    """One line of the table.  `target`: by what factor ours should be better than theirs.
-
-    Units that end in /s are better when higher, all others when lower.
-    """
-    line = {"what": what, "unit": unit, "ours": ours, "recipe": theirs, "target": target, **more}
-    if theirs:
-        ratio = ours["median"] / theirs["median"]
-        line["factor"] = ratio if unit.endswith("/s") else 1 / ratio
-    return line
 
 
 def seconds(function: Callable[[], object], device: torch.device) -> float:
@@ -114,10 +96,10 @@ def run_measured(command: list[str]) -> tuple[float, float]:
         "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
         "print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    told = subprocess.run(
+    answer = subprocess.run(
         [sys.executable, "-c", between, *command], stdout=subprocess.PIPE, text=True, check=True
     )
-    took, peak = map(float, told.stdout.split())
+    took, peak = map(float, answer.stdout.split())
     return took, peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
@@ -153,9 +135,9 @@ def loading(options: argparse.Namespace) -> Rows:
                   summary(times["ours"]), summary(times["recipe"]), target)  # fmt: skip
     with one_torch_thread():
         theirs, ours = loading_profile(photos[:64], options.device)
-    told = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
+    notes = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
     yield row("  a photo's way in one thread", "ms", summary([sum(ours.values())]), summary([sum(theirs.values())]),
-              note="recipe: {}; ours: {}".format(*told))  # fmt: skip
+              note="recipe: {}; ours: {}".format(*notes))  # fmt: skip
 
 
 def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dict]:
@@ -280,9 +262,8 @@ def stepper(
 
     def step() -> float:
         with torch.autocast(device.type, torch.bfloat16, enabled="bf16" in setting):
-            method.step(
-                batch, accelerator
-            )  # off the clock: the memory still lies as the other's steps left it
+            # Not timed: the other contender's steps have left the caches cold.
+            method.step(batch, accelerator)
             took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
         return steps * len(batch["L"]) / took
 
@@ -440,7 +421,7 @@ PARTS = {
 }
 
 
-# Telling
+# The machine
 
 
 def machine(device: torch.device) -> dict:
@@ -467,76 +448,6 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def tell(numbers: dict | None) -> str:
-    """A value and its spread."""
-    if numbers is None:
-        return ""
-    median, low, high = (f"{numbers[name]:.3g}" if numbers[name] < 1000 else f"{numbers[name]:,.0f}"
-                         for name in ("median", "low", "high"))  # fmt: skip
-    return numbers.get("note", "") + median + (f" ({low} to {high})" if low != high else "")
-
-
-def tell_factor(line: dict) -> tuple[str, str]:
-    """By what factor ours is better, and whether that is what was aimed at."""
-    if "factor" not in line:
-        return "", "missed" if line["target"] else ""
-    least = "at least " if line["recipe"].get("note") else ""
-    if not line["target"]:
-        return f"{least}{line['factor']:.3g} ×", ""
-    met = "met" if line["factor"] >= line["target"] else "missed"
-    return f"{least}{line['factor']:.3g} ×", f"{line['target']:g} ×: {met}"
-
-
-def table(results: dict) -> str:
-    """The results as a Markdown table."""
-    lines = ["| | unit | the tutorial's recipe | this library | better by | target | |", "| --- " * 7 + "|"]
-    for line in (line for part in results["parts"].values() for line in part):
-        what = line["what"].strip() if line["what"].strip() == line["what"] else f"· {line['what'].strip()}"
-        cells = (
-            what,
-            line["unit"],
-            tell(line["recipe"]),
-            tell(line["ours"]),
-            *tell_factor(line),
-            line.get("note") or (f"{line['memory_gb']:.2f} GB at most" if "memory_gb" in line else ""),
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def draw(results: dict, path: Path) -> None:
-    """The factors as bars on a logarithmic axis, with what was aimed at."""
-    import matplotlib.pyplot as plt
-
-    from colorize_lib.display import ACCENT, INK, SOFT, STYLE
-
-    lines = [
-        line for part in results["parts"].values() for line in part if line.get("factor") and line["target"]
-    ]
-    with plt.rc_context(STYLE | {"svg.hashsalt": "bench"}):
-        figure, ax = plt.subplots(figsize=(9, 0.55 * len(lines) + 1.1))
-        for y, line in enumerate(reversed(lines)):
-            ax.barh(y, line["factor"] - 0.1, left=0.1, height=0.55, color="#2c6fbb")
-            least = "≥ " if line["recipe"].get("note") else ""
-            ax.text(
-                max(line["factor"], line["target"]) * 1.08,
-                y,
-                f"{least}{line['factor']:.2g} × of {line['target']:g} ×",
-                va="center",
-                color=INK,
-            )
-            ax.plot([line["target"]] * 2, [y - 0.38, y + 0.38], color=ACCENT, linewidth=2)
-        ax.axvline(1, color=SOFT, linewidth=0.8)
-        ax.set(xscale="log", xlim=(0.25, 4 * max(max(line["factor"], line["target"]) for line in lines)),
-               yticks=range(len(lines)), yticklabels=[line["what"] for line in reversed(lines)],
-               xlabel="times as fast as the tutorial's recipe (red: the target)")  # fmt: skip
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)
 
 
 def main() -> None:
@@ -584,9 +495,9 @@ def main() -> None:
         lines = []
         for line in PARTS[name](options):
             lines.append(line)
-            factor = " ".join(tell_factor(line)).strip()
-            print(f"  {line['what'].strip()}: {tell(line['ours'])} {line['unit']}"
-                  + (f", the recipe {tell(line['recipe'])}: {factor}" if line["recipe"] else ""), flush=True)  # fmt: skip
+            factor = " ".join(format_factor(line)).strip()
+            print(f"  {line['what'].strip()}: {format_value(line['ours'])} {line['unit']}"
+                  + (f", the recipe {format_value(line['recipe'])}: {factor}" if line["recipe"] else ""), flush=True)  # fmt: skip
         results["parts"][name] = lines
         results.setdefault("commits", {})[name] = commit()
         results["parts"] = {part: results["parts"][part] for part in PARTS if part in results["parts"]}
