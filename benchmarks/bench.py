@@ -46,7 +46,7 @@ from colorize_lib import (
     rgb_to_lab,
     sample_photos,
     save_photo,
-)  # fmt: skip
+)
 from colorize_lib.data import PhotoDataset, lab_batch, one_torch_thread
 from colorize_lib.devices import default_device
 from colorize_lib.files import write_whole
@@ -131,13 +131,23 @@ def loading(options: argparse.Namespace) -> Rows:
         ours[0].loader.sampler.set_epoch(1)
         later["ours"].append(epoch(ours[0]))
     for name, times, target in (("first epoch", first, 4), ("later epochs", later, 10)):
-        yield row(f"photos to Lab batches at {SIZE}², {name}", "photos/s",
-                  summary(times["ours"]), summary(times["recipe"]), target)  # fmt: skip
+        yield row(
+            f"photos to Lab batches at {SIZE}², {name}",
+            "photos/s",
+            summary(times["ours"]),
+            summary(times["recipe"]),
+            target,
+        )
     with one_torch_thread():
         theirs, ours = loading_profile(photos[:64], options.device)
     notes = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
-    yield row("  a photo's way in one thread", "ms", summary([sum(ours.values())]), summary([sum(theirs.values())]),
-              note="recipe: {}; ours: {}".format(*notes))  # fmt: skip
+    yield row(
+        "  a photo's way in one thread",
+        "ms",
+        summary([sum(ours.values())]),
+        summary([sum(theirs.values())]),
+        note="recipe: {}; ours: {}".format(*notes),
+    )
 
 
 def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dict]:
@@ -235,8 +245,14 @@ def training(options: argparse.Namespace) -> Rows:
             if not options.quick:
                 speed[name]()  # warm
         turns = take_turns(1 if options.quick else 3, **speed)
-        yield row(f"training at {SIZE}², batch {BATCH}, {stage}", "photos/s",
-                  turns["ours"], turns["recipe"], target, settings=settings)  # fmt: skip
+        yield row(
+            f"training at {SIZE}², batch {BATCH}, {stage}",
+            "photos/s",
+            turns["ours"],
+            turns["recipe"],
+            target,
+            settings=settings,
+        )
 
 
 SETTINGS = {
@@ -284,11 +300,17 @@ def quality(options: argparse.Namespace) -> Rows:
     ours = our_quality(options, share)
     theirs = their_quality(options, share, 0.5 if options.quick else options.minutes)
     at_least = "" if theirs["reached"] else "not reached in "
-    line = row(f"time to an ab error of {GOAL} of grey's", "minutes", summary([ours["minutes"]]),
-               summary([theirs["minutes"]]), target, runs={"ours": ours, "recipe": theirs},
-               note=f"ours: {ours['steps']} steps at {ours['size']}², {ours['photos']:,} photos, to "
-               f"{ours['share']:.3f}; recipe, on "
-               f"{theirs['encoder']}: {theirs['steps']} steps at {SIZE}², to {theirs['share']:.3f}")  # fmt: skip
+    line = row(
+        f"time to an ab error of {GOAL} of grey's",
+        "minutes",
+        summary([ours["minutes"]]),
+        summary([theirs["minutes"]]),
+        target,
+        runs={"ours": ours, "recipe": theirs},
+        note=f"ours: {ours['steps']} steps at {ours['size']}², {ours['photos']:,} photos, to "
+        f"{ours['share']:.3f}; recipe, on "
+        f"{theirs['encoder']}: {theirs['steps']} steps at {SIZE}², to {theirs['share']:.3f}",
+    )
     line["recipe"]["note"] = at_least
     if not ours["reached"]:
         line["ours"]["note"] = "not reached in "
@@ -307,8 +329,15 @@ def our_quality(options: argparse.Namespace, share: Callable[[nn.Module], float]
     generator = build_generator("chroma_unet").to(options.device)
     history = pretrain(generator, loaders, minutes=options.our_minutes, **RECIPES["chroma_unet", "l1"])
     reached = share(AtResolution(generator, size))
-    return {"minutes": decoding + history[-1]["minutes"], "decoding": decoding, "size": size, "photos": len(photos),
-            "share": reached, "reached": reached <= GOAL, "steps": history[-1]["step"]}  # fmt: skip
+    return {
+        "minutes": decoding + history[-1]["minutes"],
+        "decoding": decoding,
+        "size": size,
+        "photos": len(photos),
+        "share": reached,
+        "reached": reached <= GOAL,
+        "steps": history[-1]["step"],
+    }
 
 
 class AtResolution(nn.Module):
@@ -346,8 +375,14 @@ def their_quality(options: argparse.Namespace, share: Callable[[nn.Module], floa
             print(f"  the recipe after {spent:.1f} minutes: {curve[-1][1]:.3f} of grey's", flush=True)
             if curve[-1][1] <= GOAL or spent >= limit:
                 break
-    return {"minutes": spent, "share": curve[-1][1], "reached": curve[-1][1] <= GOAL, "steps": steps,
-            "curve": curve, "encoder": encoder}  # fmt: skip
+    return {
+        "minutes": spent,
+        "share": curve[-1][1],
+        "reached": curve[-1][1] <= GOAL,
+        "steps": steps,
+        "curve": curve,
+        "encoder": encoder,
+    }
 
 
 def endless(loader) -> Iterator[dict]:
@@ -374,8 +409,12 @@ def inference(options: argparse.Namespace) -> Rows:
     yield row(
         f"a photo in colour: 12 megapixels here, {SIZE}² there", "s", turns["ours"], turns["recipe"], 0.5
     )
-    yield row(f"a photo in colour: its own {small.width} × {small.height} here, {SIZE}² there", "s",
-              turns["ours at 256²"], turns["recipe"])  # fmt: skip
+    yield row(
+        f"a photo in colour: its own {small.width} × {small.height} here, {SIZE}² there",
+        "s",
+        turns["ours at 256²"],
+        turns["recipe"],
+    )
 
 
 def cost(options: argparse.Namespace) -> Rows:
@@ -409,8 +448,19 @@ def course(options: argparse.Namespace) -> Rows:
     total = 0.0
     with TemporaryDirectory() as folder:
         for lesson in sorted((ROOT / "lessons").glob("*.ipynb")):
-            took, _ = run_measured([sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--execute",
-                                    "--to=notebook", f"--output-dir={folder}", str(lesson)])  # fmt: skip
+            took, _ = run_measured(
+                [
+                    sys.executable,
+                    "-m",
+                    "jupyter",
+                    "nbconvert",
+                    "--log-level=ERROR",
+                    "--execute",
+                    "--to=notebook",
+                    f"--output-dir={folder}",
+                    str(lesson),
+                ]
+            )
             total += took
             yield row(f"  {lesson.stem}, profile quick", "s", summary([took]))
     yield row("the whole course, profile quick", "minutes", summary([total / 60]))
@@ -436,9 +486,16 @@ def machine(device: torch.device) -> dict:
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
     packages = ("torch", "torchvision", "fastai", "timm", "scikit-image", "Pillow", "numpy", "accelerate")
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu,
-            "system": f"{platform.system()} {platform.release()}", "python": platform.python_version(),
-            "versions": {name: version(name) for name in packages}, "date": date.today().isoformat()}  # fmt: skip
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+        "date": date.today().isoformat(),
+    }
 
 
 def commit() -> str | None:
@@ -488,16 +545,23 @@ def main() -> None:
     results = {"parts": {}}
     if options.parts and file.exists():
         results = json.loads(file.read_text(encoding="utf-8"))
-    results |= {"machine": machine(options.device), "device": str(options.device), "quick": options.quick,
-                "photos": {"train": len(options.train), "valid": len(options.valid)}}  # fmt: skip
+    results |= {
+        "machine": machine(options.device),
+        "device": str(options.device),
+        "quick": options.quick,
+        "photos": {"train": len(options.train), "valid": len(options.valid)},
+    }
     for name in chosen:
         print(f"{name}: {PARTS[name].__doc__}", flush=True)
         lines = []
         for line in PARTS[name](options):
             lines.append(line)
             factor = " ".join(format_factor(line)).strip()
-            print(f"  {line['what'].strip()}: {format_value(line['ours'])} {line['unit']}"
-                  + (f", the recipe {format_value(line['recipe'])}: {factor}" if line["recipe"] else ""), flush=True)  # fmt: skip
+            print(
+                f"  {line['what'].strip()}: {format_value(line['ours'])} {line['unit']}"
+                + (f", the recipe {format_value(line['recipe'])}: {factor}" if line["recipe"] else ""),
+                flush=True,
+            )
         results["parts"][name] = lines
         results.setdefault("commits", {})[name] = commit()
         results["parts"] = {part: results["parts"][part] for part in PARTS if part in results["parts"]}

@@ -26,8 +26,10 @@ def format_value(numbers: dict | None) -> str:
     """A value and its spread, as text."""
     if numbers is None:
         return ""
-    median, low, high = (f"{numbers[name]:.3g}" if numbers[name] < 1000 else f"{numbers[name]:,.0f}"
-                         for name in ("median", "low", "high"))  # fmt: skip
+    median, low, high = (
+        f"{numbers[name]:.3g}" if numbers[name] < 1000 else f"{numbers[name]:,.0f}"
+        for name in ("median", "low", "high")
+    )
     return numbers.get("note", "") + median + (f" ({low} to {high})" if low != high else "")
 
 
@@ -82,9 +84,13 @@ def draw(results: dict, path: Path) -> None:
             )
             ax.plot([line["target"]] * 2, [y - 0.38, y + 0.38], color=ACCENT, linewidth=2)
         ax.axvline(1, color=SOFT, linewidth=0.8)
-        ax.set(xscale="log", xlim=(0.25, 4 * max(max(line["factor"], line["target"]) for line in lines)),
-               yticks=range(len(lines)), yticklabels=[line["what"] for line in reversed(lines)],
-               xlabel="times as fast as the tutorial's recipe (red: the target)")  # fmt: skip
+        ax.set(
+            xscale="log",
+            xlim=(0.25, 4 * max(max(line["factor"], line["target"]) for line in lines)),
+            yticks=range(len(lines)),
+            yticklabels=[line["what"] for line in reversed(lines)],
+            xlabel="times as fast as the tutorial's recipe (red: the target)",
+        )
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
