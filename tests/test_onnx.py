@@ -237,7 +237,7 @@ class OnlyForward(Unet):
 
 @pytest.mark.parametrize(
     ("network", "reason"),
-    [(Opposite, "only a network from L to ab can"), (OnlyForward, "no method forward_padded")],
+    [(Opposite, "only a network from L to ab can"), (OnlyForward, "OnlyForward has no method")],
 )
 def test_export_refuses_a_network_that_it_cannot_trace(tmp_path, monkeypatch, network, reason):
     monkeypatch.setitem(GENERATORS, "other", network)
