@@ -18,7 +18,6 @@ import os
 import platform
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -47,7 +46,7 @@ from colorize_lib import (
     rgb_to_lab,
     sample_photos,
     save_photo,
-)  # fmt: skip
+)
 from colorize_lib.data import PhotoDataset, lab_batch, one_torch_thread
 from colorize_lib.devices import default_device
 from colorize_lib.files import write_whole
@@ -58,6 +57,7 @@ from colorize_lib.training import RECIPES, AdversarialTraining, L1Pretraining
 
 sys.path.insert(0, str(Path(__file__).parent))
 import recipe
+from report import draw, format_factor, format_value, row, summary, table
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, BATCH = recipe.SIZE, recipe.BATCH_SIZE
@@ -75,24 +75,6 @@ def take_turns(rounds: int, **contenders: Callable[[], float]) -> dict[str, dict
         for name, measure in contenders.items():
             values[name].append(measure())
     return {name: summary(numbers) for name, numbers in values.items()}
-
-
-def summary(numbers: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(numbers), "low": min(numbers), "high": max(numbers)}
-
-
-def row(
-    what: str, unit: str, ours: dict, theirs: dict | None = None, target: float | None = None, **more
-) -> dict:
-    """One line of the table.  `target`: by what factor ours should be better than theirs.
-
-    Units that end in /s are better when higher, all others when lower.
-    """
-    line = {"what": what, "unit": unit, "ours": ours, "recipe": theirs, "target": target, **more}
-    if theirs:
-        ratio = ours["median"] / theirs["median"]
-        line["factor"] = ratio if unit.endswith("/s") else 1 / ratio
-    return line
 
 
 def seconds(function: Callable[[], object], device: torch.device) -> float:
@@ -114,10 +96,10 @@ def run_measured(command: list[str]) -> tuple[float, float]:
         "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
         "print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    told = subprocess.run(
+    answer = subprocess.run(
         [sys.executable, "-c", between, *command], stdout=subprocess.PIPE, text=True, check=True
     )
-    took, peak = map(float, told.stdout.split())
+    took, peak = map(float, answer.stdout.split())
     return took, peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
@@ -149,13 +131,23 @@ def loading(options: argparse.Namespace) -> Rows:
         ours[0].loader.sampler.set_epoch(1)
         later["ours"].append(epoch(ours[0]))
     for name, times, target in (("first epoch", first, 4), ("later epochs", later, 10)):
-        yield row(f"photos to Lab batches at {SIZE}², {name}", "photos/s",
-                  summary(times["ours"]), summary(times["recipe"]), target)  # fmt: skip
+        yield row(
+            f"photos to Lab batches at {SIZE}², {name}",
+            "photos/s",
+            summary(times["ours"]),
+            summary(times["recipe"]),
+            target,
+        )
     with one_torch_thread():
         theirs, ours = loading_profile(photos[:64], options.device)
-    told = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
-    yield row("  a photo's way in one thread", "ms", summary([sum(ours.values())]), summary([sum(theirs.values())]),
-              note="recipe: {}; ours: {}".format(*told))  # fmt: skip
+    notes = (", ".join(f"{name} {value:.2f}" for name, value in parts.items()) for parts in (theirs, ours))
+    yield row(
+        "  a photo's way in one thread",
+        "ms",
+        summary([sum(ours.values())]),
+        summary([sum(theirs.values())]),
+        note="recipe: {}; ours: {}".format(*notes),
+    )
 
 
 def loading_profile(photos: list[Path], device: torch.device) -> tuple[dict, dict]:
@@ -253,8 +245,14 @@ def training(options: argparse.Namespace) -> Rows:
             if not options.quick:
                 speed[name]()  # warm
         turns = take_turns(1 if options.quick else 3, **speed)
-        yield row(f"training at {SIZE}², batch {BATCH}, {stage}", "photos/s",
-                  turns["ours"], turns["recipe"], target, settings=settings)  # fmt: skip
+        yield row(
+            f"training at {SIZE}², batch {BATCH}, {stage}",
+            "photos/s",
+            turns["ours"],
+            turns["recipe"],
+            target,
+            settings=settings,
+        )
 
 
 SETTINGS = {
@@ -280,9 +278,8 @@ def stepper(
 
     def step() -> float:
         with torch.autocast(device.type, torch.bfloat16, enabled="bf16" in setting):
-            method.step(
-                batch, accelerator
-            )  # off the clock: the memory still lies as the other's steps left it
+            # Not timed: the other contender's steps have left the caches cold.
+            method.step(batch, accelerator)
             took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
         return steps * len(batch["L"]) / took
 
@@ -303,11 +300,17 @@ def quality(options: argparse.Namespace) -> Rows:
     ours = our_quality(options, share)
     theirs = their_quality(options, share, 0.5 if options.quick else options.minutes)
     at_least = "" if theirs["reached"] else "not reached in "
-    line = row(f"time to an ab error of {GOAL} of grey's", "minutes", summary([ours["minutes"]]),
-               summary([theirs["minutes"]]), target, runs={"ours": ours, "recipe": theirs},
-               note=f"ours: {ours['steps']} steps at {ours['size']}², {ours['photos']:,} photos, to "
-               f"{ours['share']:.3f}; recipe, on "
-               f"{theirs['encoder']}: {theirs['steps']} steps at {SIZE}², to {theirs['share']:.3f}")  # fmt: skip
+    line = row(
+        f"time to an ab error of {GOAL} of grey's",
+        "minutes",
+        summary([ours["minutes"]]),
+        summary([theirs["minutes"]]),
+        target,
+        runs={"ours": ours, "recipe": theirs},
+        note=f"ours: {ours['steps']} steps at {ours['size']}², {ours['photos']:,} photos, to "
+        f"{ours['share']:.3f}; recipe, on "
+        f"{theirs['encoder']}: {theirs['steps']} steps at {SIZE}², to {theirs['share']:.3f}",
+    )
     line["recipe"]["note"] = at_least
     if not ours["reached"]:
         line["ours"]["note"] = "not reached in "
@@ -326,8 +329,15 @@ def our_quality(options: argparse.Namespace, share: Callable[[nn.Module], float]
     generator = build_generator("chroma_unet").to(options.device)
     history = pretrain(generator, loaders, minutes=options.our_minutes, **RECIPES["chroma_unet", "l1"])
     reached = share(AtResolution(generator, size))
-    return {"minutes": decoding + history[-1]["minutes"], "decoding": decoding, "size": size, "photos": len(photos),
-            "share": reached, "reached": reached <= GOAL, "steps": history[-1]["step"]}  # fmt: skip
+    return {
+        "minutes": decoding + history[-1]["minutes"],
+        "decoding": decoding,
+        "size": size,
+        "photos": len(photos),
+        "share": reached,
+        "reached": reached <= GOAL,
+        "steps": history[-1]["step"],
+    }
 
 
 class AtResolution(nn.Module):
@@ -365,8 +375,14 @@ def their_quality(options: argparse.Namespace, share: Callable[[nn.Module], floa
             print(f"  the recipe after {spent:.1f} minutes: {curve[-1][1]:.3f} of grey's", flush=True)
             if curve[-1][1] <= GOAL or spent >= limit:
                 break
-    return {"minutes": spent, "share": curve[-1][1], "reached": curve[-1][1] <= GOAL, "steps": steps,
-            "curve": curve, "encoder": encoder}  # fmt: skip
+    return {
+        "minutes": spent,
+        "share": curve[-1][1],
+        "reached": curve[-1][1] <= GOAL,
+        "steps": steps,
+        "curve": curve,
+        "encoder": encoder,
+    }
 
 
 def endless(loader) -> Iterator[dict]:
@@ -393,8 +409,12 @@ def inference(options: argparse.Namespace) -> Rows:
     yield row(
         f"a photo in colour: 12 megapixels here, {SIZE}² there", "s", turns["ours"], turns["recipe"], 0.5
     )
-    yield row(f"a photo in colour: its own {small.width} × {small.height} here, {SIZE}² there", "s",
-              turns["ours at 256²"], turns["recipe"])  # fmt: skip
+    yield row(
+        f"a photo in colour: its own {small.width} × {small.height} here, {SIZE}² there",
+        "s",
+        turns["ours at 256²"],
+        turns["recipe"],
+    )
 
 
 def cost(options: argparse.Namespace) -> Rows:
@@ -428,8 +448,19 @@ def course(options: argparse.Namespace) -> Rows:
     total = 0.0
     with TemporaryDirectory() as folder:
         for lesson in sorted((ROOT / "lessons").glob("*.ipynb")):
-            took, _ = run_measured([sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--execute",
-                                    "--to=notebook", f"--output-dir={folder}", str(lesson)])  # fmt: skip
+            took, _ = run_measured(
+                [
+                    sys.executable,
+                    "-m",
+                    "jupyter",
+                    "nbconvert",
+                    "--log-level=ERROR",
+                    "--execute",
+                    "--to=notebook",
+                    f"--output-dir={folder}",
+                    str(lesson),
+                ]
+            )
             total += took
             yield row(f"  {lesson.stem}, profile quick", "s", summary([took]))
     yield row("the whole course, profile quick", "minutes", summary([total / 60]))
@@ -440,7 +471,7 @@ PARTS = {
 }
 
 
-# Telling
+# The machine
 
 
 def machine(device: torch.device) -> dict:
@@ -455,9 +486,16 @@ def machine(device: torch.device) -> dict:
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
     packages = ("torch", "torchvision", "fastai", "timm", "scikit-image", "Pillow", "numpy", "accelerate")
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu,
-            "system": f"{platform.system()} {platform.release()}", "python": platform.python_version(),
-            "versions": {name: version(name) for name in packages}, "date": date.today().isoformat()}  # fmt: skip
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+        "date": date.today().isoformat(),
+    }
 
 
 def commit() -> str | None:
@@ -467,76 +505,6 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def tell(numbers: dict | None) -> str:
-    """A value and its spread."""
-    if numbers is None:
-        return ""
-    median, low, high = (f"{numbers[name]:.3g}" if numbers[name] < 1000 else f"{numbers[name]:,.0f}"
-                         for name in ("median", "low", "high"))  # fmt: skip
-    return numbers.get("note", "") + median + (f" ({low} to {high})" if low != high else "")
-
-
-def tell_factor(line: dict) -> tuple[str, str]:
-    """By what factor ours is better, and whether that is what was aimed at."""
-    if "factor" not in line:
-        return "", "missed" if line["target"] else ""
-    least = "at least " if line["recipe"].get("note") else ""
-    if not line["target"]:
-        return f"{least}{line['factor']:.3g} ×", ""
-    met = "met" if line["factor"] >= line["target"] else "missed"
-    return f"{least}{line['factor']:.3g} ×", f"{line['target']:g} ×: {met}"
-
-
-def table(results: dict) -> str:
-    """The results as a Markdown table."""
-    lines = ["| | unit | the tutorial's recipe | this library | better by | target | |", "| --- " * 7 + "|"]
-    for line in (line for part in results["parts"].values() for line in part):
-        what = line["what"].strip() if line["what"].strip() == line["what"] else f"· {line['what'].strip()}"
-        cells = (
-            what,
-            line["unit"],
-            tell(line["recipe"]),
-            tell(line["ours"]),
-            *tell_factor(line),
-            line.get("note") or (f"{line['memory_gb']:.2f} GB at most" if "memory_gb" in line else ""),
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def draw(results: dict, path: Path) -> None:
-    """The factors as bars on a logarithmic axis, with what was aimed at."""
-    import matplotlib.pyplot as plt
-
-    from colorize_lib.display import ACCENT, INK, SOFT, STYLE
-
-    lines = [
-        line for part in results["parts"].values() for line in part if line.get("factor") and line["target"]
-    ]
-    with plt.rc_context(STYLE | {"svg.hashsalt": "bench"}):
-        figure, ax = plt.subplots(figsize=(9, 0.55 * len(lines) + 1.1))
-        for y, line in enumerate(reversed(lines)):
-            ax.barh(y, line["factor"] - 0.1, left=0.1, height=0.55, color="#2c6fbb")
-            least = "≥ " if line["recipe"].get("note") else ""
-            ax.text(
-                max(line["factor"], line["target"]) * 1.08,
-                y,
-                f"{least}{line['factor']:.2g} × of {line['target']:g} ×",
-                va="center",
-                color=INK,
-            )
-            ax.plot([line["target"]] * 2, [y - 0.38, y + 0.38], color=ACCENT, linewidth=2)
-        ax.axvline(1, color=SOFT, linewidth=0.8)
-        ax.set(xscale="log", xlim=(0.25, 4 * max(max(line["factor"], line["target"]) for line in lines)),
-               yticks=range(len(lines)), yticklabels=[line["what"] for line in reversed(lines)],
-               xlabel="times as fast as the tutorial's recipe (red: the target)")  # fmt: skip
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)
 
 
 def main() -> None:
@@ -577,16 +545,23 @@ def main() -> None:
     results = {"parts": {}}
     if options.parts and file.exists():
         results = json.loads(file.read_text(encoding="utf-8"))
-    results |= {"machine": machine(options.device), "device": str(options.device), "quick": options.quick,
-                "photos": {"train": len(options.train), "valid": len(options.valid)}}  # fmt: skip
+    results |= {
+        "machine": machine(options.device),
+        "device": str(options.device),
+        "quick": options.quick,
+        "photos": {"train": len(options.train), "valid": len(options.valid)},
+    }
     for name in chosen:
         print(f"{name}: {PARTS[name].__doc__}", flush=True)
         lines = []
         for line in PARTS[name](options):
             lines.append(line)
-            factor = " ".join(tell_factor(line)).strip()
-            print(f"  {line['what'].strip()}: {tell(line['ours'])} {line['unit']}"
-                  + (f", the recipe {tell(line['recipe'])}: {factor}" if line["recipe"] else ""), flush=True)  # fmt: skip
+            factor = " ".join(format_factor(line)).strip()
+            print(
+                f"  {line['what'].strip()}: {format_value(line['ours'])} {line['unit']}"
+                + (f", the recipe {format_value(line['recipe'])}: {factor}" if line["recipe"] else ""),
+                flush=True,
+            )
         results["parts"][name] = lines
         results.setdefault("commits", {})[name] = commit()
         results["parts"] = {part: results["parts"][part] for part in PARTS if part in results["parts"]}

@@ -276,19 +276,20 @@ def find_weights(weights: str | Path = "best") -> Path:
     Raises:
         CheckpointError: if there are no such weights.
     """
-    if str(weights) in (*BUNDLED, "best"):
-        names = BUNDLED if weights == "best" else [weights]
-        found = [path for name in names if (path := WEIGHTS / f"{name}.safetensors").exists()]
+    name = str(weights)
+    if name in (*BUNDLED, "best"):
+        names = BUNDLED if name == "best" else [name]
+        found = [path for bundled in names if (path := WEIGHTS / f"{bundled}.safetensors").exists()]
         if found:
             return found[0]
         raise CheckpointError(
-            f"no weights called '{weights}' come with this version: train some (colorize train), and pass their path"
+            f"no weights called '{name}' come with this version: train some (colorize train), and pass their path"
         )
     path = Path(weights)
     if path.is_dir():
         return path / HUB_FILE
-    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w.-]+/[\w.-]+", str(weights)):
-        return fetch_from_hub(str(weights))
+    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return fetch_from_hub(name)
     return path
 
 

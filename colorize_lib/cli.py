@@ -86,16 +86,41 @@ def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO",
-                        help="image files, folders of them, or patterns such as '*.jpg'")  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
-                        help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already; "
-                        "by default they are skipped, so that an interrupted run can be continued")  # fmt: skip
-    parser.add_argument("--saturation", type=float, default=1.0, metavar="X",
-                        help="a factor for the chroma: below 1 is paler, above 1 more vivid (default: 1)")  # fmt: skip
-    parser.add_argument("--resolution", type=int, metavar="N", help="the network sees about N² pixels: "
-                        "more gives finer, but less reliable colour (default: the resolution named in the weights)")  # fmt: skip
+    parser.add_argument(
+        "photos",
+        nargs="+",
+        type=Path,
+        metavar="PHOTO",
+        help="image files, folders of them, or patterns such as '*.jpg'",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("colorized"),
+        metavar="DIR",
+        help="where the coloured photos go, under their own names (default: colorized)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that are in DIR already; "
+        "by default they are skipped, so that an interrupted run can be continued",
+    )
+    parser.add_argument(
+        "--saturation",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="a factor for the chroma: below 1 is paler, above 1 more vivid (default: 1)",
+    )
+    parser.add_argument(
+        "--resolution",
+        type=int,
+        metavar="N",
+        help="the network sees about N² pixels: "
+        "more gives finer, but less reliable colour (default: the resolution named in the weights)",
+    )
     parser.add_argument(
         "--quality",
         type=int,
@@ -103,19 +128,34 @@ def photo_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="quality of JPEG and WebP, up to 100 (default: 95); PNG and TIFF are lossless",
     )
-    parser.add_argument("--format", choices=("jpg", "png", "tif", "webp", "bmp"),
-                        help="file format of the results (default: the photo's own where it can be written, else png)")  # fmt: skip
-    parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N",
-                        help="size above which a photo is skipped, so that none fills the memory (default: 179)")  # fmt: skip
     parser.add_argument(
-        "--no-mark", dest="mark", action="store_false",
+        "--format",
+        choices=("jpg", "png", "tif", "webp", "bmp"),
+        help="file format of the results (default: the photo's own where it can be written, else png)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=MAX_MEGAPIXELS,
+        metavar="N",
+        help="size above which a photo is skipped, so that none fills the memory (default: 179)",
+    )
+    parser.add_argument(
+        "--no-mark",
+        dest="mark",
+        action="store_false",
         help="results without the note that they were coloured; the note is the EXIF field Software (or, where "
         "that is taken, ProcessingSoftware), and in a PNG also the text Software",
-    )  # fmt: skip
+    )
     weights = parser.add_mutually_exclusive_group()
     _add_weights(weights)
-    weights.add_argument("--graphs", type=Path, metavar="DIR", help="colour without PyTorch, by the graphs that "
-                         "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only")  # fmt: skip
+    weights.add_argument(
+        "--graphs",
+        type=Path,
+        metavar="DIR",
+        help="colour without PyTorch, by the graphs that "
+        "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only",
+    )
     _add_device(parser)
     return parser
 
@@ -139,16 +179,19 @@ def colorize(options: argparse.Namespace) -> int:
         colorizer = _colorizer(options)
         bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
         for photo, rgb in colorizer.many(
-            work.targets, failures=work.failures, progress=bar, saturation=options.saturation,
+            work.targets,
+            failures=work.failures,
+            progress=bar,
+            saturation=options.saturation,
             max_pixels=round(options.max_megapixels * 1e6),
-        ):  # fmt: skip
+        ):
             target = work.targets[photo]
             try:
                 save_photo(
                     target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
                 )
             except FileExistsError:  # another run has made it meanwhile
-                work.there += 1
+                work.existing += 1
                 continue
             except (ValueError, OSError) as error:
                 work.failures.append(str(error))
@@ -157,7 +200,9 @@ def colorize(options: argparse.Namespace) -> int:
             rest = left_out(photo)
             partly += bool(rest)
             say(f"{target}" + (f" ({rest} left out)" if rest else ""))
-    return _report(done, work.failures, "coloured", work.there, partly=partly, passed_over=work.passed_over)
+    return _report(
+        done, work.failures, "coloured", work.existing, partly=partly, passed_over=work.passed_over
+    )
 
 
 def _colorizer(options: argparse.Namespace) -> "Colorizer | LightColorizer":
@@ -195,9 +240,10 @@ def _add_start(group: argparse.ArgumentParser) -> None:
     """What is trained, on what, and where the run is kept."""
     group.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
     group.add_argument(
-        "--stage", metavar="NAME",
+        "--stage",
+        metavar="NAME",
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
-    )  # fmt: skip
+    )
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     group.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
     group.add_argument("--resume", action="store_true", help="resume the run in DIR")
@@ -208,9 +254,10 @@ def _add_start(group: argparse.ArgumentParser) -> None:
         help="validation photos (default: a fifth of the photos, chosen by name)",
     )
     group.add_argument(
-        "--generator", metavar="NAME",
+        "--generator",
+        metavar="NAME",
         help="a new one to train, instead of --from: chroma_unet, dynamic_unet or unet (default: chroma_unet)",
-    )  # fmt: skip
+    )
     group.add_argument(
         "--encoder",
         metavar="NAME",
@@ -218,10 +265,12 @@ def _add_start(group: argparse.ArgumentParser) -> None:
         "looks through tf_efficientnet_lite1, the Fréchet distance through tf_efficientnet_lite2)",
     )
     group.add_argument(
-        "--queries", type=int, metavar="N",
+        "--queries",
+        type=int,
+        metavar="N",
         help="chroma_unet's colour queries: how many a new generator has, or how many are added to weights that have "
         "none (default: 24 for a new one; --from: as the weights are)",
-    )  # fmt: skip
+    )
 
 
 def _add_budget(group: argparse._ArgumentGroup) -> None:
@@ -243,17 +292,21 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="smallest random crop, as a share of the photo (default: 0.4)",
     )
     group.add_argument(
-        "--keep-grey", action="store_true",
+        "--keep-grey",
+        action="store_true",
         help="train on near-grey photos, too; without this, photos to train on whose mean chroma is below 5 (in "
         "CIE units) are left out and counted. Validation photos are all kept",
-    )  # fmt: skip
+    )
     group.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
     )
     group.add_argument(
-        "--workers", dest="num_workers", type=int, metavar="N",
+        "--workers",
+        dest="num_workers",
+        type=int,
+        metavar="N",
         help="processes that cut crops (default: 8 on CUDA, else 0)",
-    )  # fmt: skip
+    )
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
@@ -271,23 +324,29 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
         "--lambda-l1", type=float, metavar="X", help="weight of L1 beside the GAN loss (adversarial)"
     )
     group.add_argument(
-        "--vivid", type=float, metavar="X",
+        "--vivid",
+        type=float,
+        metavar="X",
         help="how much more L1 minds an error where the true colour is strong (adversarial; default: 0)",
-    )  # fmt: skip
+    )
     group.add_argument(
-        "--chroma", type=float, metavar="X",
+        "--chroma",
+        type=float,
+        metavar="X",
         help="factor for the chroma of the true photos that the discriminator is shown: above 1 asks for more colour "
         "(adversarial)",
-    )  # fmt: skip
+    )
     group.add_argument("--gan-mode", choices=("vanilla", "lsgan", "hinge"), help="GAN loss (adversarial)")
     group.add_argument(
-        "--discriminator", choices=("patches", "features"),
+        "--discriminator",
+        choices=("patches", "features"),
         help="patches: a PatchGAN; features: heads on a frozen EfficientNet-Lite1 (adversarial; default: patches)",
-    )  # fmt: skip
+    )
     group.add_argument(
-        "--discriminator-norm", choices=("batch", "spectral"),
+        "--discriminator-norm",
+        choices=("batch", "spectral"),
         help="normalization of a PatchGAN (adversarial; default: spectral for the hinge loss, else batch)",
-    )  # fmt: skip
+    )
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
@@ -328,8 +387,11 @@ def train(options: argparse.Namespace) -> int:
     recipe = without(given, run | data)
     method = _method(stage, generator, recipe)
     loaders = make_dataloaders(
-        *sides, **{"size": 128 if device == "cpu" else 256, **data}, device=device, progress=True,
-    )  # fmt: skip
+        *sides,
+        **{"size": 128 if device == "cpu" else 256, **data},
+        device=device,
+        progress=True,
+    )
 
     if "schedule" in run:
         recipe["schedule"] = run["schedule"]
@@ -548,9 +610,16 @@ def export_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits",
     )
-    parser.add_argument("--steps", type=Path, metavar="DIR", help="the whole way in three graphs that take some rows at "
-                        "a time, and so need little memory: the web page runs them")  # fmt: skip
-    parser.add_argument("--half", action="store_true", help="weights stored as float16: half the size, at a small loss")  # fmt: skip
+    parser.add_argument(
+        "--steps",
+        type=Path,
+        metavar="DIR",
+        help="the whole way in three graphs that take some rows at "
+        "a time, and so need little memory: the web page runs them",
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="weights stored as float16: half the size, at a small loss"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     _add_weights(parser)
     return parser
@@ -580,8 +649,13 @@ def serve_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--open", action="store_true", help="open the browser, too")
     parser.add_argument("--port", type=int, default=8765, metavar="N", help="(default: 8765)")
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="the address to listen on: other than "
-                        "the default, other computers can send photos, too (default: 127.0.0.1)")  # fmt: skip
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="the address to listen on: other than "
+        "the default, other computers can send photos, too (default: 127.0.0.1)",
+    )
     _add_weights(parser)
     _add_device(parser)
     return parser
@@ -598,8 +672,13 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _add_weights(parser: argparse._ActionsContainer, default: str | list[str] = "best", **options) -> None:
-    parser.add_argument("--weights", default=default, metavar="NAME", **options,
-                        help=f"{WEIGHTS_HELP} (default: the best that come with the library)")  # fmt: skip
+    parser.add_argument(
+        "--weights",
+        default=default,
+        metavar="NAME",
+        **options,
+        help=f"{WEIGHTS_HELP} (default: the best that come with the library)",
+    )
 
 
 def _add_device(parser) -> None:
@@ -612,7 +691,7 @@ def _report(
     done: int,
     failures: list[str],
     verb: str,
-    there: int = 0,
+    existing: int = 0,
     grey: int = 0,
     partly: int = 0,
     passed_over: Counter[str] | None = None,
@@ -624,14 +703,14 @@ def _report(
     parts += (
         [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
     )
-    parts += [f"{there} there already (--overwrite replaces them)"] if there else []
+    parts += [f"{existing} there already (--overwrite replaces them)"] if existing else []
     parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
     parts += [f"{len(failures)} skipped"] if failures else []
     if passed_over and (others := passed_over.total()):
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(passed_over.items()))
         parts += [f"{_count(others, 'file')} passed over that are no photos ({kinds})"]
     say(", ".join(parts))
-    return 0 if not failures else 1 if done or there else 2
+    return 0 if not failures else 1 if done or existing else 2
 
 
 def _count(number: int, noun: str) -> str:

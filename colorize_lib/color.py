@@ -122,6 +122,9 @@ def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         L: (B, 1, H, W), L* / 50 - 1, in [-1, 1];
         ab: (B, 2, H, W), (a*, b*) / 110.
+
+    Raises:
+        ValueError: if `lab` is not (B, 3, H, W).
     """
     _check(lab, "lab")
     return lab[:, :1] / L_SCALE - 1, lab[:, 1:] / AB_SCALE
@@ -177,6 +180,9 @@ def fit_to_gamut(lab: Tensor, steps: int = 15) -> Tensor:
 
     Returns:
         (B, 3, H, W) with the same L*.
+
+    Raises:
+        ValueError: if `lab` is not (B, 3, H, W).
     """
     _check(lab, "lab")
     lab = _as_float(lab)

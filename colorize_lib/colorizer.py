@@ -39,11 +39,14 @@ class Colorizer:
     loses chroma.
 
     Args:
-        generator: L (B, 1, H, W) → ab (B, 2, H, W).
+        generator: L (B, 1, H, W) → ab (B, 2, H, W).  It is moved to `device` and put into eval mode, in place.
         resolution: square root of the number of pixels that the generator sees; best
             about that of its training.
         device: device to compute on; None: CUDA, else MPS, else the CPU.
         chroma: factor for the generator's colours, applied to every photo.
+
+    Raises:
+        ValueError: for a resolution below 1, or a chroma below 0.
 
     Example:
         >>> colorizer = Colorizer.from_pretrained()
@@ -83,9 +86,12 @@ class Colorizer:
 
         Raises:
             CheckpointError: if there are no such weights, or they cannot be used.
+            ValueError: for a resolution below 1.
         """
         generator, header = load_pretrained(find_weights(weights))
-        return cls(generator, resolution or header["resolution"] or RESOLUTION, device, header["chroma"])
+        if resolution is None:
+            resolution = header["resolution"] or RESOLUTION
+        return cls(generator, resolution, device, header["chroma"])
 
     @overload
     def __call__(

@@ -392,9 +392,11 @@ class LabLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
+        # From pinned memory, which is CUDA's.  On a Mac the source may be freed before it is read: PyTorch issue 189690.
+        non_blocking = self.device.type == "cuda"
         try:
             for rgb in self.loader:
-                yield lab_batch(rgb.to(self.device, non_blocking=True))
+                yield lab_batch(rgb.to(self.device, non_blocking=non_blocking))
         except RuntimeError as error:
             workers = getattr(self.loader, "num_workers", 0)
             if workers and start_method() != "fork" and _is_missing_guard(error):

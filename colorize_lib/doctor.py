@@ -176,5 +176,13 @@ def browser() -> Finding:
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
-    python, torch, device, memory, disk, encoder_weights, bundled_weights, jupyter, browser,
-)  # fmt: skip
+    python,
+    torch,
+    device,
+    memory,
+    disk,
+    encoder_weights,
+    bundled_weights,
+    jupyter,
+    browser,
+)

@@ -55,13 +55,12 @@ class Lightness(nn.Module):
 class Padded(nn.Module):
     """L (1, 1, H, W), sides that are multiples of the generator's → ab, without padding and cutting."""
 
-    def __init__(self, generator: nn.Module):
+    def __init__(self, generator: Generator):
         super().__init__()
         self.generator = generator
 
     def forward(self, padded: Tensor) -> Tensor:
-        run = getattr(self.generator, "_colour", None) or self.generator.get_submodule("model")
-        return run(padded)
+        return self.generator.forward_padded(padded)
 
 
 class Slope(nn.Module):
@@ -114,7 +113,7 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
         """
         shape = Shape <start = 2> (L)
         """
-        + AROUND_NETWORK.replace("SMALL", "L").replace("MULTIPLE", str(_multiple(generator))),
+        + AROUND_NETWORK.replace("SMALL", "L").replace("MULTIPLE", str(generator.multiple)),
     )
     _insert(graph, "network", trace_network(generator))
     _write(graph, Path(path), about, half)
@@ -138,7 +137,7 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
         "float[H, w] L, int64[2] size, int64 width",
         "float[5, h, W] planes, float[H, h] rows",
         BEFORE_NETWORK
-        + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(_multiple(generator)))
+        + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(generator.multiple))
         + AFTER_NETWORK.replace("CHROMA", about["chroma"]),
     )
     _insert(graph, "network", trace_network(generator))
@@ -234,9 +233,9 @@ AFTER_NETWORK = """
 """
 
 
-def trace_network(generator: nn.Module) -> "onnx.ModelProto":
+def trace_network(generator: Generator) -> "onnx.ModelProto":
     """`padded` (1, 1, H, W) → `padded_ab` (1, 2, H, W), for sides that are multiples of the generator's."""
-    multiple = _multiple(generator)
+    multiple = generator.multiple
     height, width = (multiple * Dim(name, min=1, max=LARGEST // multiple) for name in ("rows", "columns"))
     example = {"padded": torch.rand(1, 1, 3 * multiple, 5 * multiple)}
     sizes = {"padded": {2: height, 3: width}}
@@ -257,14 +256,14 @@ def trace_lightness() -> "onnx.ModelProto":
 
 def trace_paint() -> "onnx.ModelProto":
     n, width, h = (Dim(name, min=1, max=LARGEST) for name in ("n", "width", "h"))
-    example = {"photo": _photo(20, 31), "planes": torch.rand(5, 13, 31), "rows": torch.rand(20, 13),
-               "saturation": torch.tensor(1.0)}  # fmt: skip
+    example = {
+        "photo": _photo(20, 31),
+        "planes": torch.rand(5, 13, 31),
+        "rows": torch.rand(20, 13),
+        "saturation": torch.tensor(1.0),
+    }
     sizes = {"photo": {0: n, 1: width}, "planes": {1: h, 2: width}, "rows": {0: n, 1: h}, "saturation": {}}
     return _trace(Paint(), example, ["coloured"], sizes)
-
-
-def _multiple(generator: nn.Module) -> int:
-    return getattr(generator, "multiple", 32)
 
 
 def _glue(inputs: str, outputs: str, nodes: str) -> "onnx.ModelProto":
@@ -320,6 +319,8 @@ def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
         raise CheckpointError(
             f"{path} cannot be exported: only a network from L to ab can, and {kind.__name__} is none"
         )
+    if kind.forward_padded is Generator.forward_padded:
+        raise CheckpointError(f"{path} cannot be exported: {kind.__name__} has no method forward_padded")
     about = header | {"resolution": header["resolution"] or RESOLUTION, "weights": path.stem}
     return generator, {key: json.dumps(value) for key, value in about.items()}
 
@@ -396,7 +397,7 @@ class SameConv2d(nn.Conv2d):
         return self._conv_forward(F.pad(x, before), self.weight, self.bias)
 
 
-def exportable(generator: nn.Module) -> nn.Module:
+def exportable(generator: Generator) -> Generator:
     """A copy that computes the same, of layers that can be traced for every size in little time."""
     generator = copy.deepcopy(generator).cpu().eval().to(memory_format=torch.contiguous_format)
     for module in generator.modules():

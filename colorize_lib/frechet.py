@@ -26,11 +26,14 @@ class Frechet:
     Raises:
         ImportError: without the package that the features need.
         OSError: if Inception's weights cannot be downloaded or read.
+        ValueError: for other features.
     """
 
     def __init__(self, device: torch.device | str = "cpu", features: str = "efficientnet"):
         from torchmetrics.image.fid import FrechetInceptionDistance
 
+        if features not in ("efficientnet", "inception"):
+            raise ValueError(f"no features are called '{features}': choose efficientnet or inception")
         self.name = {"efficientnet": "frechet", "inception": "fid"}[features]
         self.features = {"efficientnet": FRECHET_NETWORK, "inception": "inception"}[features]
         if features == "inception":
@@ -67,7 +70,7 @@ def _fetch_inception() -> None:
         torch.hub.load_state_dict_from_url(
             URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
         )
-    except Exception as error:  # of the network, of its protocol, of the disk; a wrong checksum; a cut file
+    except Exception as error:  # network, protocol, disk, a wrong checksum: many kinds
         raise OSError(
             f"Inception's weights could not be downloaded ({error}). Delete any partial file in "
             f"{torch.hub.get_dir()}/checkpoints, and download {URL_INCEPTION_V3} to that folder; "

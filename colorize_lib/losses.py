@@ -17,6 +17,9 @@ def colour_loss(predicted: Tensor, true: Tensor, vivid: float = 0.0) -> Tensor:
     Args:
         predicted, true: normalised ab, (B, 2, H, W).
         vivid: how much more; 0 is plain L1.
+
+    Returns:
+        The loss, a float32 scalar.
     """
     error = (predicted.float() - true).abs()
     if not vivid:

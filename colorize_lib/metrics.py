@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from .data import Batch
 from .frechet import Frechet
-from .models.generator import Generator, ab_of, inputs_of, predict_ab
+from .models import Generator, ab_of, inputs_of, predict_ab
 
 Table = dict[str, dict[str, float]]  # {row: {column: value}}
 
@@ -46,6 +46,7 @@ def _check(predicted: Tensor, true: Tensor, channels: int) -> None:
 
 
 def _check_rgb(rgb: Tensor) -> None:
+    """Raise ValueError unless it is floating point, (B, 3, H, W): uint8 would be measured as if 255 were 255 times white."""
     if rgb.ndim != 4 or rgb.shape[1] != 3 or not rgb.is_floating_point():
         raise ValueError(f"expected RGB in [0, 1], (B, 3, H, W), got {tuple(rgb.shape)} {rgb.dtype}")
 
@@ -191,7 +192,8 @@ def psnr(predicted: Tensor, true: Tensor) -> Tensor:
     """
     _check(predicted, true, 3)
     _check_rgb(predicted)
-    return -10 * (predicted - true).square().mean(dim=(1, 2, 3)).log10()
+    _check_rgb(true)
+    return -10 * (predicted.float() - true.float()).square().mean(dim=(1, 2, 3)).log10()
 
 
 def ssim(predicted: Tensor, true: Tensor) -> Tensor:
@@ -209,6 +211,7 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
 
     _check(predicted, true, 3)
     _check_rgb(predicted)
+    _check_rgb(true)
     if min(predicted.shape[2:]) < 11:
         raise ValueError(f"SSIM needs 11 × 11 pixels, got {tuple(predicted.shape[2:])}")
     pairs = zip(*(rgb.movedim(1, -1).cpu().double().numpy() for rgb in (predicted, true)), strict=True)
@@ -449,13 +452,17 @@ def measure_generator(
 
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode inside the block, and back into its own mode afterwards."""
-    was_training = network.training
+    """Put a network into eval mode inside the block; afterwards each module is in its own mode again.
+
+    `network.train()` would also set to training what its owner holds in eval mode, such as frozen batch norms.
+    """
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         yield
     finally:
-        network.train(was_training)
+        for module, training in modes.items():
+            module.training = training
 
 
 @torch.no_grad()
@@ -486,8 +493,13 @@ def evaluate(
         of these very photos: no constant guess has a smaller squared error.
 
     Raises:
-        ValueError: for an unknown metric, if `match` names an unknown row, or if no factor reaches it.
+        ValueError: for an unknown metric, if `match` names an unknown row, if no factor reaches it, or for
+            `batches` that can be read only once.
     """
+    if iter(batches) is batches:
+        raise ValueError(
+            "these batches can be read only once, and each row reads them: give a list, or a LabLoader"
+        )
     generators = {"model": generator} if isinstance(generator, nn.Module) else dict(generator or {})
     if match is not None:
         _check_match(match, generators)

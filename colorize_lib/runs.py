@@ -14,6 +14,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -33,7 +34,7 @@ from .checkpoints import check_name, save_checkpoint
 from .color import to_rgb
 from .data import Batch, DataLoaders, LabLoader, ResumableSampler
 from .files import sync_folder, write_whole
-from .metrics import measure_generator
+from .metrics import eval_mode, measure_generator
 from .models import predict_ab
 from .photos import save_photo
 
@@ -129,7 +130,8 @@ class RunState:
 class Run:
     """A method at work on its photos: batches, steps, and the record of them.
 
-    Used in a `with`, which leaves the networks without the wrappers of Accelerate.
+    Used in a `with`, which leaves the method as it came, but trained: without the wrappers of Accelerate, at its own
+    learning rates.  So does a run that cannot begin.
 
     Args:
         method: its networks and optimizers are moved to the photos' device.
@@ -159,14 +161,37 @@ class Run:
         progress: bool = True,
     ):
         self.method, self.budget, self.folder = method, budget, folder
+        self.rates = [group["lr"] for group in self.parameter_groups()]
         self.accelerator = new_accelerator(mixed_precision, dataloaders.train.device)
-        prepare = self.accelerator.prepare
+        with ExitStack() as undo:  # if it cannot begin; else at the end of the run
+            undo.callback(self._give_back, method.networks, method.optimizers)
+            self._prepare(dataloaders)
+            if folder:
+                check_sampler(self.sampler)
+                folder.lock(self.accelerator)
+                undo.callback(folder.unlock)
+                folder.load(self)
+            self._undo = undo.pop_all()
+        self.done = self.used >= 1
+        self.saved = self.state.seconds
+        self.tick = stopwatch(self.accelerator)
+        self.progress = progress and self.accelerator.is_main_process
+        self.bar = tqdm(
+            initial=self.state.step,
+            total=None if budget.epochs is None else budget.steps(len(self.train)),
+            unit="batch",
+            file=sys.stdout,
+            disable=None if self.progress else True,
+            leave=False,
+        )
+
+    def _prepare(self, dataloaders: DataLoaders) -> None:
+        """Hand networks, optimizers and photos to Accelerate."""
+        method, prepare = self.method, self.accelerator.prepare
         self.state = RunState()
         self.accelerator.register_for_checkpointing(self.state)
         method.networks = {name: prepare(network).train() for name, network in method.networks.items()}
         method.optimizers = {name: prepare(optimizer) for name, optimizer in method.optimizers.items()}
-        self.rates = [group["lr"] for group in self.parameter_groups()]
-
         device = self.accelerator.device
         self.sampler = dataloaders.train.loader.sampler
         self.train = LabLoader(self.accelerator.prepare_data_loader(dataloaders.train.loader), device)
@@ -175,34 +200,25 @@ class Run:
             raise ValueError(
                 "there are fewer training photos than one batch for every process: make batch_size smaller"
             )
-        if folder:
-            check_sampler(self.sampler)
-            folder.lock(self.accelerator)
-            try:
-                folder.load(self)
-            except BaseException:
-                folder.unlock()
-                raise
-        self.done = self.used >= 1
-        self.saved = self.state.seconds
-        self.tick = stopwatch(self.accelerator)
-        self.progress = progress and self.accelerator.is_main_process
-        self.bar = tqdm(
-            initial=self.state.step, total=None if budget.epochs is None else budget.steps(len(self.train)),
-            unit="batch", file=sys.stdout, disable=None if self.progress else True, leave=False,
-        )  # fmt: skip
+
+    def _give_back(
+        self, networks: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]
+    ) -> None:
+        """Leave the method as it came: without the wrappers of Accelerate, and at its own learning rates."""
+        for group, highest in zip(self.parameter_groups(), self.rates, strict=True):
+            group["lr"] = highest
+        for network in self.method.networks.values():
+            # Without its wrapper for mixed precision, too, or autocast would stay on for good.
+            self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
+        self.method.networks, self.method.optimizers = networks, optimizers
+        self.accelerator.free_memory()
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.bar.close()
-        for network in self.method.networks.values():
-            # Without its wrapper for mixed precision, too, or autocast would stay on for good.
-            self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
-        self.accelerator.free_memory()
-        if self.folder:
-            self.folder.unlock()
+        self._undo.close()
 
     @property
     def generator(self) -> nn.Module:
@@ -266,8 +282,11 @@ class Run:
     def record(self, validate: bool) -> None:
         """Close an epoch, or what was done of it, with a row of the history; with `validate`, measured."""
         row = {
-            "epoch": self.epoch, "step": self.state.step, "minutes": self.state.seconds / 60, **self.state.means()
-        }  # fmt: skip
+            "epoch": self.epoch,
+            "step": self.state.step,
+            "minutes": self.state.seconds / 60,
+            **self.state.means(),
+        }
         self._check_weights()
         if validate and self.valid and self.accelerator.is_main_process:
             values = measure_generator(self.generator, self.valid)
@@ -320,7 +339,7 @@ class RunFolder:
         path: the folder; it is made when there is something to save.
         resume: whether a run in it is resumed.
         made_by: notes for the checkpoints.
-        samples: number of photos in the sample pictures.
+        samples: number of photos in the sample pictures; 0 makes no pictures.
 
     Raises:
         FileExistsError: if it holds a run and `resume` is false.
@@ -438,7 +457,8 @@ class RunFolder:
             )
 
     def save_samples(self, generator: nn.Module, batches: LabLoader, epoch: int) -> None:
-        save_samples(generator, batches, self.path / "samples" / f"epoch_{epoch:04d}.jpg", self.samples)
+        if self.samples > 0:
+            save_samples(generator, batches, self.path / "samples" / f"epoch_{epoch:04d}.jpg", self.samples)
 
 
 def describe(run: Run) -> dict:
@@ -533,9 +553,8 @@ def step_of(state: Path) -> int:
 def save_samples(generator: nn.Module, batches: LabLoader, path: Path, count: int = 6) -> None:
     """Write the first photos of `batches` as rows grey | predicted | true."""
     batch = {name: values[:count] for name, values in next(iter(batches)).items()}
-    was_training = generator.training
-    predicted = predict_ab(generator.eval(), batch).float()
-    generator.train(was_training)
+    with eval_mode(generator):
+        predicted = predict_ab(generator, batch).float()
     L, ab = batch["L"], batch["ab"]
     columns = [to_rgb(L, x) for x in (torch.zeros_like(ab), predicted, ab)]
     rows = torch.cat(columns, dim=3)  # (count, 3, H, 3 W)

@@ -14,11 +14,11 @@ from .photos import writable_path
 
 @dataclass
 class Plan:
-    """{photo: target}, and the files that are not coloured: the reasons, and the numbers of files by suffix."""
+    """Which photos are coloured, and what becomes of the other files."""
 
-    targets: dict[Path, Path] = field(default_factory=dict)
-    there: int = 0
-    failures: list[str] = field(default_factory=list)
+    targets: dict[Path, Path] = field(default_factory=dict)  # {photo: its result}
+    existing: int = 0  # results that are not replaced
+    failures: list[str] = field(default_factory=list)  # a sentence for each photo that cannot be coloured
     passed_over: Counter[str] = field(default_factory=Counter)  # {suffix: files that are no photos}
 
 
@@ -59,7 +59,7 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
                 f"the coloured {photo} would overwrite the photo {target}: choose another DIR"
             )
         elif os.path.lexists(target) and not overwrite:
-            made.there += 1
+            made.existing += 1
         else:
             made.targets[photo] = target
         taken.add(target)

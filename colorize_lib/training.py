@@ -80,7 +80,9 @@ class AdversarialTraining:
             with, as evaluation does.  So the discriminator sees what the generator will
             paint.  It is for a pretrained generator: one that starts from scratch needs the
             statistics of its batches, and `fit` recomputes its running means at the end.
-        lr, discriminator_lr, betas: Adam's learning rates and betas; 2e-4 and (0.5, 0.999) in the paper.
+        lr: Adam's learning rate for the generator; 2e-4 in the paper.
+        discriminator_lr: Adam's learning rate for the discriminator; None: `lr`.
+        betas: Adam's betas for both; (0.5, 0.999) in the paper.
         encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
     """
 
@@ -100,15 +102,14 @@ class AdversarialTraining:
         encoder_lr: float | None = None,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
-        discriminator = discriminator or PatchDiscriminator(
-            norm="spectral" if gan_mode == "hinge" else "batch"
-        )
+        if discriminator is None:
+            discriminator = PatchDiscriminator(norm="spectral" if gan_mode == "hinge" else "batch")
+        if discriminator_lr is None:
+            discriminator_lr = lr
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.optimizers: dict[str, Optimizer] = {
             "generator": torch.optim.Adam(parameter_groups(generator, lr, encoder_lr), lr=lr, betas=betas),
-            "discriminator": torch.optim.Adam(
-                discriminator.parameters(), lr=discriminator_lr or lr, betas=betas
-            ),
+            "discriminator": torch.optim.Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas),
         }
         self.gan_loss = GANLoss(gan_mode, real_label)
         self.lambda_l1, self.vivid, self.chroma = lambda_l1, vivid, chroma
@@ -319,7 +320,7 @@ def fit(
         resume: resume the run in `out`, if there is one.
         save_minutes: minutes between savings of the state, which is also saved at the end.
         validate_every: epochs between measurements on the validation photos.
-        samples: number of validation photos in the sample pictures.
+        samples: number of validation photos in the sample pictures; 0 makes no pictures.
         seed: random seed for everything random in the training (dropout).
         mixed_precision: type of the calculations: `no`, `fp16` or `bf16`; None: as `accelerate` is
             configured, else `no`.
@@ -335,14 +336,15 @@ def fit(
         RunError: if the run in `out` was started with another method, other networks, other photos or
             batches, or if none of its states is whole, or if another training is at work in it.
         DivergedError: if a loss or a weight is infinite or no number; what was saved before is kept.
-        ValueError: for an unknown schedule, nothing to do, or an `out` with a sampler that cannot resume.
+        ValueError: for an unknown schedule, nothing to do, a `validate_every` below 1, or an `out` with a sampler that
+            cannot resume.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
-    budget, renew = (
-        Budget(epochs, minutes),
-        method.renew_norms,
-    )  # what is missing is missed before the first step
+    if validate_every < 1:
+        raise ValueError(f"validate_every is {validate_every}: take 1, for every epoch, or more")
+    budget = Budget(epochs, minutes)
+    renew = method.renew_norms  # here, so that a method without it fails before its training, not after
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by, samples=samples)
 
     set_seed(seed)

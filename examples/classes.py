@@ -42,12 +42,12 @@ def ab_cells(width: float = 10.0) -> Tensor:
 
 
 class ColourClasses(ChromaUnet):
-    """A `ChromaUnet` whose output are the logits of Q colours instead of ab.
+    """A `ChromaUnet` whose output is the logits of Q colours instead of ab.
 
     Args:
-        width: of the cells of the ab plane, in its units.
-        temperature: of the annealed mean.
-        options: those of `ChromaUnet`.
+        width: side of a cell of the ab plane, in CIE units.
+        temperature: temperature of the annealed mean, above 0.
+        options: options of `ChromaUnet`.
 
     Shapes: L (B, 1, H, W) → logits (B, Q, H, W); `to_ab` makes ab (B, 2, H, W) of them.
     """
@@ -95,8 +95,7 @@ class Classification:
 
 GENERATORS["colour_classes"] = ColourClasses  # so that checkpoints can name it
 METHODS["classes"] = Classification
-RECIPES["colour_classes", "classes"] = RECIPES["chroma_unet", "l1"] | {"lr": 1e-3, "encoder_lr": 3e-4}
-RECIPES["colour_classes", "classes"].pop("weight_decay")
+RECIPES["colour_classes", "classes"] = {"lr": 1e-3, "encoder_lr": 3e-4, "schedule": "one_cycle"}
 
 
 def main() -> None:

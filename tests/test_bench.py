@@ -96,14 +96,14 @@ def test_a_row_says_who_is_better_and_whether_it_is_enough(bench):
     six = {"median": 6.0, "low": 5.0, "high": 7.0}
     speed = bench.row("speed", "photos/s", six, three, 2)
     assert speed["factor"] == 2
-    assert bench.tell_factor(speed) == ("2 ×", "2 ×: met")
+    assert bench.format_factor(speed) == ("2 ×", "2 ×: met")
     time = bench.row("time", "s", six, three, 1)
     assert time["factor"] == 0.5
-    assert bench.tell_factor(time)[1] == "1 ×: missed"
+    assert bench.format_factor(time)[1] == "1 ×: missed"
     stopped = bench.row("time", "minutes", three, six | {"note": "not reached in "}, 2)
-    assert bench.tell_factor(stopped) == ("at least 2 ×", "2 ×: met")
-    assert bench.tell(six) == "6 (5 to 7)"
-    assert bench.tell(stopped["recipe"]).startswith("not reached in 6")
+    assert bench.format_factor(stopped) == ("at least 2 ×", "2 ×: met")
+    assert bench.format_value(six) == "6 (5 to 7)"
+    assert bench.format_value(stopped["recipe"]).startswith("not reached in 6")
     assert "| time | minutes | not reached in 6" in bench.table({"parts": {"quality": [stopped]}})
 
 

@@ -259,6 +259,11 @@ def test_weights_are_found_by_name_folder_and_path(tmp_path):
     assert find_weights(tmp_path / "other.safetensors") == tmp_path / "other.safetensors"
 
 
+@pytest.mark.parametrize("name", ["best", "l1", "adversarial"])
+def test_a_bundled_name_may_be_a_path_as_the_command_line_gives_it(name):
+    assert find_weights(Path(name)) == find_weights(name)
+
+
 def test_an_id_of_the_hub_is_fetched(monkeypatch):
     monkeypatch.setattr("colorize_lib.checkpoints.fetch_from_hub", lambda repository: f"fetched {repository}")
     assert find_weights("some-one/colours_1") == "fetched some-one/colours_1"

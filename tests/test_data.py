@@ -249,6 +249,21 @@ def test_a_folder_with_fewer_photos_than_a_batch_is_one_batch(train_photos):
     assert [len(batch["L"]) for batch in loaders.train] == [3]
 
 
+@pytest.mark.parametrize(("device", "overlapped"), [("cuda", True), ("mps", False), ("cpu", False)])
+def test_only_cuda_copies_while_the_program_runs_on(device, overlapped):
+    """On a Mac such a copy may read memory that was freed meanwhile."""
+    copies = []
+
+    class Photos(torch.Tensor):
+        def to(self, device, non_blocking=False):
+            copies.append((torch.device(device).type, non_blocking))
+            return self.as_subclass(torch.Tensor)
+
+    photos = torch.zeros(2, 3, 4, 4, dtype=torch.uint8).as_subclass(Photos)
+    list(LabLoader([photos], device))
+    assert copies == [(device, overlapped)]
+
+
 def test_workers_give_the_same_batches(train_photos):
     def epoch(workers: int) -> torch.Tensor:
         loaders = make_dataloaders(train_photos[:8], size=32, batch_size=4, num_workers=workers, device="cpu")

@@ -69,7 +69,7 @@ def test_own_work_is_not_coloured_again_whatever_the_spelling(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     given, out = (text.format(root=tmp_path, here=tmp_path.name) for text in (given, out))
     work = plan([Path(given)], Path(out))
-    assert (work.targets, work.there) == ({}, 1)
+    assert (work.targets, work.existing) == ({}, 1)
 
 
 def test_the_folder_itself_as_input_and_the_default_folder(tmp_path, monkeypatch):
@@ -77,7 +77,7 @@ def test_the_folder_itself_as_input_and_the_default_folder(tmp_path, monkeypatch
     picture(tmp_path / "colorized/a.png")
     monkeypatch.chdir(tmp_path)
     for given in (".", str(tmp_path), f"../{tmp_path.name}"):
-        assert plan([Path(given)], Path("colorized")).there == 1
+        assert plan([Path(given)], Path("colorized")).existing == 1
 
 
 def test_results_above_the_photos_are_made(tmp_path, monkeypatch):

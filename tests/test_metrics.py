@@ -33,6 +33,7 @@ from colorize_lib.metrics import (
 )
 from colorize_lib.models import build_generator
 from colorize_lib.tables import format_table, table_csv, table_json, with_shares
+from colorize_lib.training import batch_norms
 
 
 def test_psnr_is_skimages(photo):
@@ -210,6 +211,11 @@ def test_frechet_distance_against_scipy(valid_photos):
     assert table["true"]["frechet"] < 0.02 < distance < table["grey"]["frechet"]
 
 
+def test_other_features_are_refused():
+    with pytest.raises(ValueError, match="no features are called 'vgg': choose efficientnet or inception"):
+        Frechet(features="vgg")
+
+
 def test_inception_features_come_from_a_file_or_say_how_to_get_them(tmp_path, monkeypatch, valid_photos):
     """With weights of the right shapes but random, as the published ones cannot be bundled."""
     inception = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
@@ -374,6 +380,14 @@ def test_the_network_runs_once_for_its_factor(painter, batches):
     matching_factor(painter.train(), batches, 20.0)
     assert calls == [False] * len(batches)
     assert painter.training
+
+
+def test_frozen_norms_stay_frozen_after_a_measurement(painter, batches):
+    norms = batch_norms(painter.train())
+    for norm in norms[:3]:
+        norm.eval()
+    measure_generator(painter, batches)
+    assert [norm.training for norm in norms] == [False] * 3 + [True] * (len(norms) - 3)
 
 
 def test_grey_is_matched_by_no_factor_but_0(painter, batches):

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from colorize_lib.colorizer import Colorizer
-from colorize_lib.metrics import Blotches, PerPhoto, ab_error, auc, colourfulness, delta_e, psnr, ssim
+from colorize_lib.metrics import (
+    Blotches,
+    PerPhoto,
+    ab_error,
+    auc,
+    colourfulness,
+    delta_e,
+    evaluate,
+    psnr,
+    ssim,
+)
 from colorize_lib.photos import PhotoError, resize_photo, save_photo
 
 AB, RGB = torch.rand(2, 2, 16, 16), torch.rand(2, 3, 16, 16)
@@ -33,6 +43,27 @@ def test_what_does_not_fit_together_is_not_measured(measure, sound):
 def test_colourfulness_is_that_of_rgb_alone(rgb):
     with pytest.raises(ValueError, match="expected RGB in"):
         colourfulness(rgb)
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim])
+@pytest.mark.parametrize("which", [0, 1])
+def test_photos_of_two_scales_are_not_compared(measure, which):
+    pair = [RGB, RGB]
+    pair[which] = (RGB * 255).byte()
+    with pytest.raises(ValueError, match="expected RGB in"):
+        measure(*pair)
+
+
+def test_psnr_of_half_precision_is_computed_in_float32():
+    half, other = RGB.half(), (0.9 * RGB).half()
+    assert torch.equal(psnr(half, other), psnr(half.float(), other.float()))
+
+
+def test_batches_that_can_be_read_once_are_refused():
+    """The first row read them all, and every number was NaN."""
+    batch = {"L": torch.zeros(2, 1, 8, 8), "ab": AB[..., :8, :8]}
+    with pytest.raises(ValueError, match="read only once"):
+        evaluate(None, iter([batch]))
 
 
 def test_ssim_needs_its_window():
@@ -75,6 +106,12 @@ def test_resolutions_that_are_none_are_refused(value):
         Colorizer(Constant(0.1), 64, "cpu")(GREY, resolution=value)
     with pytest.raises(ValueError, match="resolution"):
         Colorizer(Constant(0.1), value, "cpu")
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -1, 0])
+def test_a_resolution_that_is_none_is_not_taken_for_that_of_the_weights(value):
+    with pytest.raises(ValueError, match="resolution"):
+        Colorizer.from_pretrained("l1", resolution=value, device="cpu")
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1.5])

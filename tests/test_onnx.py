@@ -18,7 +18,7 @@ from colorize_lib.cli import main  # noqa: E402
 from colorize_lib.export import STEPS, export_network, export_steps, join_steps  # noqa: E402
 from colorize_lib.inference import size_seen  # noqa: E402
 from colorize_lib.light import LightColorizer  # noqa: E402
-from colorize_lib.models import GENERATORS, Unet  # noqa: E402
+from colorize_lib.models import GENERATORS, Generator, Unet  # noqa: E402
 from colorize_lib.photos import open_photo, save_photo  # noqa: E402
 
 # `colorize …` in a Python that has no PyTorch.
@@ -229,10 +229,20 @@ class Opposite(Unet):
         return -output
 
 
-def test_export_refuses_a_network_whose_output_is_not_ab(tmp_path, monkeypatch):
-    monkeypatch.setitem(GENERATORS, "opposite", Opposite)
-    generator = Opposite(filters=4, downs=5)
-    generator.config = generator.config | {"name": "opposite"}
-    weights = save_checkpoint(tmp_path / "opposite.safetensors", generator)
-    with pytest.raises(CheckpointError, match="opposite.safetensors cannot be exported"):
+class OnlyForward(Unet):
+    """A network that pads its input in a way of its own."""
+
+    forward_padded = Generator.forward_padded
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [(Opposite, "only a network from L to ab can"), (OnlyForward, "OnlyForward has no method")],
+)
+def test_export_refuses_a_network_that_it_cannot_trace(tmp_path, monkeypatch, network, reason):
+    monkeypatch.setitem(GENERATORS, "other", network)
+    generator = network(filters=4, downs=5)
+    generator.config = generator.config | {"name": "other"}
+    weights = save_checkpoint(tmp_path / "other.safetensors", generator)
+    with pytest.raises(CheckpointError, match=f"other.safetensors cannot be exported: {reason}"):
         export_network(tmp_path / "opposite.onnx", weights)

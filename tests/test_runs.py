@@ -74,6 +74,19 @@ def test_sample_pictures_show_as_many_photos_as_asked(validated, tmp_path):
     assert open_photo(tmp_path / "run/samples/epoch_0001.jpg").shape == (2 * 32, 3 * 32, 3)
 
 
+def test_no_sample_pictures_are_made_if_none_are_asked_for(validated, tmp_path):
+    train(validated, tmp_path / "run", 1, samples=0)
+    assert not (tmp_path / "run/samples").exists()
+
+
+@pytest.mark.parametrize("every", [0, -1])
+def test_an_interval_of_no_epochs_is_refused_before_the_training(validated, every, tmp_path):
+    """It divided by zero after the first epoch."""
+    with pytest.raises(ValueError, match=f"validate_every is {every}: take 1"):
+        train(validated, tmp_path / "run", 2, validate_every=every)
+    assert not (tmp_path / "run").exists()
+
+
 def test_notes_are_kept_beside_the_weights(validated, tmp_path):
     train(validated, tmp_path / "run", 1, made_by={"photos of": "my grandmother"})
     made_by = read_header(tmp_path / "run/generator.safetensors")["made_by"]
@@ -266,14 +279,35 @@ def test_a_diverged_run_is_resumed_from_before(loaders, tmp_path):
     assert [row["step"] for row in history] == [3, 6]
 
 
+def computes_in(generator: torch.nn.Module) -> torch.dtype:
+    types = []
+    generator.model.down[0].register_forward_hook(lambda module, inputs, output: types.append(output.dtype))
+    generator(torch.rand(1, 1, 32, 32))
+    return types[0]
+
+
 def test_a_stopped_run_leaves_no_autocast_behind(loaders):
     generator = small()
     with pytest.raises(DivergedError):
         fit(Diverging(generator, 1, math.nan), loaders, 1, mixed_precision="bf16", progress=False)
-    types = []
-    generator.model.down[0].register_forward_hook(lambda module, inputs, output: types.append(output.dtype))
-    generator(torch.rand(1, 1, 32, 32))
-    assert types == [torch.float32]
+    assert computes_in(generator) == torch.float32
+
+
+def test_a_run_that_cannot_begin_leaves_no_autocast_behind(loaders, tmp_path):
+    generator = small()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot be written to"):
+        pretrain(generator, loaders, 1, out=tmp_path / "file" / "run", mixed_precision="bf16", progress=False)
+    assert computes_in(generator) == torch.float32
+
+
+def test_a_method_that_is_used_again_learns_at_its_own_rates(loaders):
+    """The schedule had lowered them to nearly nothing; a second run took that for the highest."""
+    method = L1Pretraining(small(), lr=1e-3)
+    optimizer = method.optimizers["generator"]
+    fit(method, loaders, 1, schedule="linear_decay", progress=False)
+    assert method.optimizers["generator"] is optimizer
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-3]
 
 
 @pytest.fixture()

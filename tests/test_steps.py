@@ -156,6 +156,12 @@ def test_a_new_discriminator_has_the_norm_that_goes_with_the_loss(mode, norm):
     assert AdversarialTraining(Tiny(), gan_mode=mode).networks["discriminator"].config["norm"] == norm
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, 2e-4), (4e-4, 4e-4), (0.0, 0.0)])
+def test_a_discriminator_that_is_to_stand_still_does(given, used):
+    method = AdversarialTraining(Tiny(), tiny_discriminator(), discriminator_lr=given)
+    assert [group["lr"] for group in method.optimizers["discriminator"].param_groups] == [used]
+
+
 def test_a_discriminator_that_is_given_is_taken():
     discriminator = PatchDiscriminator(filters=4)
     assert AdversarialTraining(Tiny(), discriminator).networks["discriminator"] is discriminator

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from colorize_lib import build_generator
-from colorize_lib.checkpoints import load_checkpoint, read_header, save_checkpoint
+from colorize_lib.checkpoints import find_weights, load_checkpoint, read_header, save_checkpoint
 from colorize_lib.data import sample_photos
 
 
@@ -38,6 +38,10 @@ def test_each_stage_starts_from_one_before_it(recipe, table):
         done.add(name)
 
 
+def test_every_header_names_the_factor_of_the_bundled_weights(recipe):
+    assert {name: read_header(find_weights(name))["chroma"] for name in recipe.STAGES} == recipe.CHROMA
+
+
 def test_the_stages_lead_to_weights_and_are_not_repeated(recipe, photos, tmp_path, monkeypatch):
     small = "--size 32 --batch-size 3 --epochs 1 --device cpu"
     stages = [("a", None, f"--queries 0 {small}"), ("b", "a", f"--queries 4 {small}")]
@@ -47,7 +51,9 @@ def test_the_stages_lead_to_weights_and_are_not_repeated(recipe, photos, tmp_pat
     monkeypatch.setattr(sys, "argv", ["make.py", str(photos), "--out", str(out)])
     recipe.main()
     assert load_checkpoint(out / "l1.safetensors").config["queries"] == 4
-    assert read_header(out / "l1.safetensors")["resolution"] == 256
+    made, bundled = read_header(out / "l1.safetensors"), read_header(find_weights("l1"))
+    assert made["resolution"] == bundled["resolution"]
+    assert made["chroma"] == bundled["chroma"]
     first = (out / "b" / "generator.safetensors").read_bytes()
     recipe.main()
     assert (out / "b" / "generator.safetensors").read_bytes() == first

@@ -47,7 +47,10 @@ def expect_same(theirs: Any, right: Tensor | float, sentence: str, within: float
     """
     right = torch.as_tensor(right)
     expect_shape(theirs, right.shape)
-    difference = (torch.as_tensor(theirs).detach().double() - right.double()).abs().max().item()
+    values = (
+        torch.as_tensor(value).detach().cpu().double() for value in (theirs, right)
+    )  # MPS has no float64
+    difference = torch.sub(*values).abs().max().item()
     expect(difference <= within, f"{sentence} (The largest difference is {difference:.3g}.)")
 
 

@@ -100,10 +100,10 @@ class ChromaUnet(Generator):
         use_channels_last(self)
 
     def forward(self, L: Tensor) -> Tensor:
-        return run_padded(self._colour, L, 32)
+        return run_padded(self.forward_padded, L, self.multiple)
 
-    def _colour(self, L: Tensor) -> Tensor:
-        grey = ((L + 1) / 2 - self.mean) / self.std
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        grey = ((padded + 1) / 2 - self.mean) / self.std
         *skips, x = self.encoder(grey)[-4:]
         maps = []
         for block, skip in zip(self.decoder, reversed(skips), strict=True):
@@ -112,7 +112,7 @@ class ChromaUnet(Generator):
             maps.append(x)
         if self.queries is not None:
             x = torch.cat([x, self.queries(maps)], dim=1)
-        return F.interpolate(self.head(x), size=L.shape[-2:], mode="bilinear", align_corners=False)
+        return F.interpolate(self.head(x), size=padded.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def use_channels_last(network: nn.Module) -> None:

@@ -30,7 +30,7 @@ class DynamicUnetGenerator(Generator):
     def __init__(self, pretrained: bool = True, size: tuple[int, int] = (256, 256)):
         super().__init__()
         try:
-            with warnings.catch_warnings():  # that fastai causes in recent torch and pandas
+            with warnings.catch_warnings():  # fastai uses what recent torch and pandas call outdated
                 warnings.simplefilter("ignore")
                 from fastai.vision.learner import create_body
                 from fastai.vision.models.unet import DynamicUnet
@@ -50,7 +50,10 @@ class DynamicUnetGenerator(Generator):
         return self.model.layers[0]
 
     def forward(self, L: Tensor) -> Tensor:
-        return run_padded(self.model, L, 32)
+        return run_padded(self.forward_padded, L, self.multiple)
+
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        return self.model(padded)
 
 
 def _resnet18(pretrained: bool) -> tuple[nn.Module, bool]:
@@ -58,7 +61,7 @@ def _resnet18(pretrained: bool) -> tuple[nn.Module, bool]:
         return resnet18(), False
     try:
         return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1), True
-    except Exception as error:  # of the network, of its protocol, of the disk; a wrong checksum; a cut file
+    except Exception as error:  # network, protocol, disk, a wrong checksum: many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(
             f"ResNet18's ImageNet weights could not be downloaded ({reason}): its encoder starts from RANDOM weights",

@@ -13,11 +13,24 @@ from torch import Tensor, nn
 class Generator(nn.Module):
     """The base class of the generators.
 
-    `config` holds what `build_generator` needs to build the network again; a
-    checkpoint stores it.
+    Attributes:
+        config: name and options with which `build_generator` builds the network again; a checkpoint stores it.
+        multiple: number of which both sides are multiples where the network itself runs; `forward` pads to it.
     """
 
     config: dict
+    multiple: int = 32
+
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        """`forward` where nothing is to be padded or cut back: `export` traces it.
+
+        Args:
+            padded: input whose sides are multiples of `multiple`.
+
+        Raises:
+            NotImplementedError: for a generator that has no such method.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward_padded")
 
     def inputs(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The input of `forward`, out of a batch {"L": (B, 1, H, W), …}: here L."""

@@ -17,6 +17,9 @@ class PatchDiscriminator(nn.Module):
 
     Shapes: (B, 3, H, W) → logits (B, 1, H/8 - 2, W/8 - 2), so 30×30 for 256².
     No sigmoid: the loss has it.  2,765,633 parameters as it stands.
+
+    Raises:
+        ValueError: for an unknown norm.
     """
 
     def __init__(self, in_channels: int = 3, filters: int = 64, downs: int = 3, norm: str = "batch"):

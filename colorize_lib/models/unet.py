@@ -76,6 +76,9 @@ class Unet(Generator):
 
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W) in (-1, 1).
     54,409,858 parameters as it stands; weights start as N(0, 0.02²).
+
+    Raises:
+        ValueError: for fewer than 5 downs.
     """
 
     def __init__(self, in_channels: int = 1, out_channels: int = 2, downs: int = 8, filters: int = 64):
@@ -97,7 +100,10 @@ class Unet(Generator):
         init_weights(self)
 
     def forward(self, L: Tensor) -> Tensor:
-        return run_padded(self.model, L, self.multiple)
+        return run_padded(self.forward_padded, L, self.multiple)
+
+    def forward_padded(self, padded: Tensor) -> Tensor:
+        return self.model(padded)
 
 
 def init_weights(network: Network, std: float = 0.02) -> Network:
