@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -82,13 +83,26 @@ def _check_working_directory() -> None:
         ) from None
 
 
+def _path(text: str) -> Path:
+    """A path as a user types it; `--out=~/photos` reaches us with its ~, which the shell leaves there."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is an address, and this takes files: download it first")
+    return Path(_name(text))
+
+
+def _name(text: str) -> str:
+    if not text:  # for Python, the working directory
+        raise argparse.ArgumentTypeError("an empty name: give a file or a folder, or . for this folder")
+    return os.path.expanduser(text) if text.startswith("~/") and not os.path.lexists("~") else text
+
+
 def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO",
+    parser.add_argument("photos", nargs="+", type=_path, metavar="PHOTO",
                         help="image files, folders of them, or patterns such as '*.jpg'")  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, default=Path("colorized"), metavar="DIR",
+    parser.add_argument("-o", "--out", type=_path, default=Path("colorized"), metavar="DIR",
                         help="where the coloured photos go, under their own names (default: colorized)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that are in DIR already; "
                         "by default they are skipped, so that an interrupted run can be continued")  # fmt: skip
@@ -114,7 +128,7 @@ def photo_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     weights = parser.add_mutually_exclusive_group()
     _add_weights(weights)
-    weights.add_argument("--graphs", type=Path, metavar="DIR", help="colour without PyTorch, by the graphs that "
+    weights.add_argument("--graphs", type=_path, metavar="DIR", help="colour without PyTorch, by the graphs that "
                          "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only")  # fmt: skip
     _add_device(parser)
     return parser
@@ -123,7 +137,7 @@ def photo_parser() -> argparse.ArgumentParser:
 def colorize(options: argparse.Namespace) -> int:
     from .inference import MARK
     from .photos import left_out, save_photo
-    from .targets import plan
+    from .targets import identity, plan
 
     if not 0 <= options.saturation < math.inf:
         raise ValueError(
@@ -131,10 +145,12 @@ def colorize(options: argparse.Namespace) -> int:
         )
     if not 1 <= options.quality <= 100:
         raise ValueError(f"--quality {options.quality}: take 1 to 100")
+    if not 0 < options.max_megapixels < math.inf:
+        raise ValueError(f"--max-megapixels {options.max_megapixels}: take more than 0, such as 500")
     suffix = f".{options.format}" if options.format else None
     work = plan(options.photos, options.out, options.overwrite, suffix)
     mark = MARK if options.mark else ""
-    done, partly = 0, 0
+    done, partly, made = 0, 0, set()
     if work.targets:
         colorizer = _colorizer(options)
         bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
@@ -143,6 +159,9 @@ def colorize(options: argparse.Namespace) -> int:
             max_pixels=round(options.max_megapixels * 1e6),
         ):  # fmt: skip
             target = work.targets[photo]
+            if identity(target) in made:  # a.jpg and A.jpg, on a disk that does not tell them apart
+                work.failures.append(f"{photo} would overwrite {target}, the coloured version of another photo")
+                continue
             try:
                 save_photo(
                     target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
@@ -154,6 +173,7 @@ def colorize(options: argparse.Namespace) -> int:
                 work.failures.append(str(error))
                 continue
             done += 1
+            made.add(identity(target))
             rest = left_out(photo)
             partly += bool(rest)
             say(f"{target}" + (f" ({rest} left out)" if rest else ""))
@@ -193,17 +213,17 @@ def train_parser() -> argparse.ArgumentParser:
 
 def _add_start(group: argparse.ArgumentParser) -> None:
     """What is trained, on what, and where the run is kept."""
-    group.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    group.add_argument("folder", type=_path, metavar="FOLDER", help="colour photos, subfolders included")
     group.add_argument(
         "--stage", metavar="NAME",
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
     )  # fmt: skip
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    group.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
+    group.add_argument("--out", type=_path, required=True, metavar="DIR", help="the run's folder")
+    group.add_argument("--from", dest="start", type=_name, metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
     group.add_argument("--resume", action="store_true", help="resume the run in DIR")
     group.add_argument(
         "--valid",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="validation photos (default: a fifth of the photos, chosen by name)",
     )
@@ -248,7 +268,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "CIE units) are left out and counted. Validation photos are all kept",
     )  # fmt: skip
     group.add_argument(
-        "--cache", type=Path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
+        "--cache", type=_path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
     )
     group.add_argument(
         "--workers", dest="num_workers", type=int, metavar="N",
@@ -424,7 +444,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         description="Colour a folder of colour photos from their lightness alone, and measure how far the colours "
         "are from the true ones, beside grey and beside the photos' mean colour.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    parser.add_argument("folder", type=_path, metavar="FOLDER", help="colour photos, subfolders included")
     parser.add_argument(
         "--size",
         type=int,
@@ -449,7 +469,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         "as the row OTHER, for example --match l1 adversarial, or --match l1 true",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="NAME", help="write the table to NAME.json and NAME.csv, too"
+        "-o", "--out", type=_path, metavar="NAME", help="write the table to NAME.json and NAME.csv, too"
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace NAME.json and NAME.csv if they exist"
@@ -538,17 +558,17 @@ def export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--onnx",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="the generator alone: L → ab, scaled as in colorize_lib.color",
     )
     parser.add_argument(
         "--photo",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits",
     )
-    parser.add_argument("--steps", type=Path, metavar="DIR", help="the whole way in three graphs that take some rows at "
+    parser.add_argument("--steps", type=_path, metavar="DIR", help="the whole way in three graphs that take some rows at "
                         "a time, and so need little memory: the web page runs them")  # fmt: skip
     parser.add_argument("--half", action="store_true", help="weights stored as float16: half the size, at a small loss")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -598,7 +618,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _add_weights(parser: argparse._ActionsContainer, default: str | list[str] = "best", **options) -> None:
-    parser.add_argument("--weights", default=default, metavar="NAME", **options,
+    parser.add_argument("--weights", type=_name, default=default, metavar="NAME", **options,
                         help=f"{WEIGHTS_HELP} (default: the best that come with the library)")  # fmt: skip
 
 
