@@ -189,7 +189,7 @@ def _name_what_it_is(path: Path) -> None:
         for first, what in _NOT_WEIGHTS.items():
             # A safetensors file begins with the length of its header, which may look like the shorter ones.
             if head.startswith(first) and head[8:9] != b"{":
-                raise CheckpointError(f"{path} is {what}")
+                raise CheckpointError(f"{path} is not a safetensors file but {what}")
 
 
 def check_name(path: Path) -> None:

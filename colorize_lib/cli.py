@@ -67,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         say("\nstopped", sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, OSError) and error.errno and error.filename:  # the system's own words
+            error = f"{error.filename} cannot be used ({error.strerror}): check the path, and the disk"
         without_torch = isinstance(error, ImportError) and error.name == "torch"
         remedy = ": pip install torch torchvision, or colour with --graphs, which needs neither"
         say(f"colorize: {error}{remedy if without_torch else ''}", sys.stderr)
@@ -335,6 +337,8 @@ def train(options: argparse.Namespace) -> int:
     out, seed, stage = given["out"], given.get("seed", 0), given.pop("stage", "l1")
     if given.get("resume") and not out.is_dir():
         raise FileNotFoundError(f"{out} holds no run to resume: leave out --resume")
+    if not 0 <= seed < 1 << 32:
+        raise ValueError(f"--seed {seed}: take 0 to {(1 << 32) - 1}")
     device = str(default_device(given.pop("device", None)))
     sides = _sides(given.pop("folder"), given.pop("valid", None))
     if "min_scale" in given:
@@ -513,7 +517,12 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _table_files(name: Path | None, overwrite: bool) -> list[Path]:
     """The JSON and the CSV file of a table; none without a name."""
-    files = [name.with_name(name.name + suffix) for suffix in (".json", ".csv")] if name else []
+    if name is None:
+        return []
+    if not name.name:
+        raise ValueError(f"-o {name} is a folder: give a name in it, such as {name / 'table'}")
+    name.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written stops here, and not after the measuring
+    files = [name.with_name(name.name + suffix) for suffix in (".json", ".csv")]
     for file in files:
         if file.exists() and not overwrite:
             raise FileExistsError(f"{file} exists already: choose another name, or --overwrite")
@@ -525,7 +534,6 @@ def _write_table(table: "Table", files: list[Path], about: dict[str, object]) ->
     from .tables import table_csv, table_json
 
     for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=False):
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text.encode())
 
 

@@ -82,6 +82,9 @@ class AdversarialTraining:
             statistics of its batches, and `fit` recomputes its running means at the end.
         lr, discriminator_lr, betas: Adam's learning rates and betas; 2e-4 and (0.5, 0.999) in the paper.
         encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
+
+    Raises:
+        ValueError: for a weight or a factor below 0, or that is no number.
     """
 
     def __init__(
@@ -100,6 +103,9 @@ class AdversarialTraining:
         encoder_lr: float | None = None,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
+        for name, factor in {"lambda_l1": lambda_l1, "vivid": vivid, "chroma": chroma}.items():
+            if not 0 <= factor < math.inf:
+                raise ValueError(f"{name} is {factor}: take 0 or more")
         discriminator = discriminator or PatchDiscriminator(
             norm="spectral" if gan_mode == "hinge" else "batch"
         )
@@ -339,6 +345,8 @@ def fit(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
+    if not save_minutes >= 0 or validate_every < 1:
+        raise ValueError(f"save_minutes is {save_minutes} and validate_every {validate_every}: take 0 or more, and 1 or more")
     budget, renew = (
         Budget(epochs, minutes),
         method.renew_norms,

@@ -86,8 +86,10 @@ class ChromaUnet(Generator):
             count: number of colour queries.
 
         Raises:
-            ValueError: if it has queries already.
+            ValueError: if it has queries already, or `count` is below 1.
         """
+        if count < 1:
+            raise ValueError(f"{count} colour queries: take 1 or more")
         if self.queries is not None:
             raise ValueError(f"this generator has {self.config['queries']} colour queries already")
         self.config["queries"] = count
