@@ -31,7 +31,9 @@ def captions(image: ImageFile, file: BinaryIO) -> dict[str, bytes | list[bytes]]
         comments = [text if key == "Comment" else f"{key}: {text}" for key, text in _texts(info)]
         comments = [comment.encode(errors="surrogateescape") for comment in comments]
     elif isinstance(image, JpegImageFile):
-        comments = [data for kind, data in image.applist if kind == "COM"]  # Pillow's `info` has only the last
+        comments = [
+            data for kind, data in image.applist if kind == "COM"
+        ]  # Pillow's `info` has only the last
         resources = info.get("photoshop")
         found["iptc"] = resources.get(_IPTC) if isinstance(resources, dict) else None
     elif image.format == "PSD":
@@ -57,7 +59,9 @@ def _of_png(image: ImageFile, file: BinaryIO, found: dict[str, Any]) -> dict[str
         "texts": png_texts(file),
         "exif": found["exif"] or _raw_profile(image, "exif") or exif,
         "xmp": found["xmp"] or _raw_profile(image, "xmp") or xmp,
-        "iptc": resource[12 : 12 + int.from_bytes(resource[8:12], "big")] if resource[:4] == b"8BIM" else resource,
+        "iptc": resource[12 : 12 + int.from_bytes(resource[8:12], "big")]
+        if resource[:4] == b"8BIM"
+        else resource,
     }
 
 

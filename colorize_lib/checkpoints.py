@@ -33,7 +33,15 @@ BUNDLED = ("adversarial", "l1")  # best first
 HUB_FILE = "generator.safetensors"
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # OWNER/NAME, which may have a dot: someone/colours-v1.0
-_FILES = {".bin", ".ckpt", ".onnx", ".pkl", ".pt", ".pth", ".safetensors"}  # suffixes that are no part of an id
+_FILES = {
+    ".bin",
+    ".ckpt",
+    ".onnx",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".safetensors",
+}  # suffixes that are no part of an id
 _NOT_WEIGHTS = {  # what files that are taken for weights begin with, and what they are
     b"PK": "an archive, or a pickle of PyTorch, which may run any code: take the weights as safetensors",
     b"\x80": "a pickle, which may run any code: take the weights as safetensors",
@@ -308,7 +316,9 @@ def find_weights(weights: str | Path = "best") -> Path:
         )
     name = str(weights).removeprefix("https://huggingface.co/")
     if not name:
-        raise CheckpointError("the weights have no name: leave them out for the best that come with the library")
+        raise CheckpointError(
+            "the weights have no name: leave them out for the best that come with the library"
+        )
     path = Path(name)
     if os.path.isdir(path):
         return path / HUB_FILE

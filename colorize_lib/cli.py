@@ -162,7 +162,9 @@ def colorize(options: argparse.Namespace) -> int:
         ):  # fmt: skip
             target = work.targets[photo]
             if identity(target) in made:  # a.jpg and A.jpg, on a disk that does not tell them apart
-                work.failures.append(f"{photo} would overwrite {target}, the coloured version of another photo")
+                work.failures.append(
+                    f"{photo} would overwrite {target}, the coloured version of another photo"
+                )
                 continue
             try:
                 save_photo(
@@ -221,7 +223,9 @@ def _add_start(group: argparse.ArgumentParser) -> None:
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
     )  # fmt: skip
     group.add_argument("--out", type=_path, required=True, metavar="DIR", help="the run's folder")
-    group.add_argument("--from", dest="start", type=_name, metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
+    group.add_argument(
+        "--from", dest="start", type=_name, metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}"
+    )
     group.add_argument("--resume", action="store_true", help="resume the run in DIR")
     group.add_argument(
         "--valid",
@@ -521,7 +525,9 @@ def _table_files(name: Path | None, overwrite: bool) -> list[Path]:
         return []
     if not name.name:
         raise ValueError(f"-o {name} is a folder: give a name in it, such as {name / 'table'}")
-    name.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written stops here, and not after the measuring
+    name.parent.mkdir(
+        parents=True, exist_ok=True
+    )  # what cannot be written stops here, and not after the measuring
     files = [name.with_name(name.name + suffix) for suffix in (".json", ".csv")]
     for file in files:
         if file.exists() and not overwrite:

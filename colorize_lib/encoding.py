@@ -143,7 +143,9 @@ def png_texts(file: BinaryIO) -> list[bytes]:
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         text = data[at + 4 : end - 4]
         profile = text[4:].startswith((b"Raw profile type", b"XML:com.adobe"))
-        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and (not profile or text[4:].startswith(b"Raw profile type iptc")):
+        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and (
+            not profile or text[4:].startswith(b"Raw profile type iptc")
+        ):
             found.append(text)
         at = end
     return found

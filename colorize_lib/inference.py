@@ -58,7 +58,9 @@ def colour_many(
             if failures is None:
                 raise
             failures.append(
-                str(error) if isinstance(error, PhotoError) else f"{photo} cannot be coloured ({reason(error)})"
+                str(error)
+                if isinstance(error, PhotoError)
+                else f"{photo} cannot be coloured ({reason(error)})"
             )
         else:
             yield photo, coloured
@@ -77,7 +79,9 @@ def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
 
 def check_resolution(resolution: int) -> None:
     if not 1 <= resolution <= MOST_RESOLUTION:
-        raise ValueError(f"a resolution of {resolution} cannot be used: take 64 or more, up to {MOST_RESOLUTION}")
+        raise ValueError(
+            f"a resolution of {resolution} cannot be used: take 64 or more, up to {MOST_RESOLUTION}"
+        )
 
 
 def check_saturation(saturation: float) -> None:

@@ -160,7 +160,9 @@ def save_photo(
     if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
     if not isinstance(rgb, np.ndarray):
-        raise PhotoError(f"{path}: expected an array of (H, W, 3) pixels, uint8 or uint16, got {type(rgb).__name__}")
+        raise PhotoError(
+            f"{path}: expected an array of (H, W, 3) pixels, uint8 or uint16, got {type(rgb).__name__}"
+        )
     if rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size or rgb.dtype not in (np.uint8, np.uint16):
         raise PhotoError(f"{path}: expected (H, W, 3) pixels, uint8 or uint16, got {rgb.shape} {rgb.dtype}")
     if not 1 <= quality <= 100:
@@ -296,7 +298,9 @@ def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
         raise PhotoError(f"{path} needs one more package to be read: pip install {error.name}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error …
         if isinstance(error, OSError) and error.errno:  # the system's, not a decoder's: no fault of the photo
-            raise PhotoError(f"{path} cannot be read ({error.strerror}): check the path and the disk") from error
+            raise PhotoError(
+                f"{path} cannot be read ({error.strerror}): check the path and the disk"
+            ) from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise PhotoError(f"{path} is damaged or unsupported ({reason}): save it anew") from error
 

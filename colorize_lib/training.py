@@ -346,7 +346,9 @@ def fit(
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
     if not save_minutes >= 0 or validate_every < 1:
-        raise ValueError(f"save_minutes is {save_minutes} and validate_every {validate_every}: take 0 or more, and 1 or more")
+        raise ValueError(
+            f"save_minutes is {save_minutes} and validate_every {validate_every}: take 0 or more, and 1 or more"
+        )
     budget, renew = (
         Budget(epochs, minutes),
         method.renew_norms,

@@ -123,7 +123,10 @@ def test_iptc_captions_of_a_png_are_kept(tmp_path):
 
 
 def test_iptc_captions_of_a_jpeg_are_kept_in_a_png(tmp_path):
-    data, body = picture(tmp_path / "photo.jpg").read_bytes(), b"Photoshop 3.0\0" + RESOURCE + bytes(len(IPTC) % 2)
+    data, body = (
+        picture(tmp_path / "photo.jpg").read_bytes(),
+        b"Photoshop 3.0\0" + RESOURCE + bytes(len(IPTC) % 2),
+    )
     segment = b"\xff\xed" + struct.pack(">H", 2 + len(body)) + body
     (tmp_path / "photo.jpg").write_bytes(data[:20] + segment + data[20:])
     assert RESOURCE.hex() in copied(tmp_path / "photo.jpg", "png").text["Raw profile type iptc"]
@@ -153,7 +156,11 @@ def test_the_captions_of_a_jpeg_2000_are_kept(tmp_path, large):
              "4a706754696666457869662d3e4a5032": exif()[6:]}  # fmt: skip
     for uuid, data in boxes.items():
         body = bytes.fromhex(uuid) + data
-        head = struct.pack(">L4sQ", 1, b"uuid", 16 + len(body)) if large else struct.pack(">L4s", 8 + len(body), b"uuid")
+        head = (
+            struct.pack(">L4sQ", 1, b"uuid", 16 + len(body))
+            if large
+            else struct.pack(">L4s", 8 + len(body), b"uuid")
+        )
         with path.open("ab") as file:
             file.write(head + body)
     copy = copied(path, "jpg")
@@ -205,7 +212,9 @@ def test_a_link_to_nothing_is_not_replaced(tmp_path):
 # Names and places
 
 
-@pytest.mark.parametrize("arguments", [[""], ["a.jpg", "-o", ""], ["a.jpg", "--weights", ""], ["a.jpg", "--graphs", ""]])
+@pytest.mark.parametrize(
+    "arguments", [[""], ["a.jpg", "-o", ""], ["a.jpg", "--weights", ""], ["a.jpg", "--graphs", ""]]
+)
 def test_an_empty_name_is_not_the_working_directory(tmp_path, monkeypatch, capsys, arguments):
     picture(tmp_path / "a.jpg")
     monkeypatch.chdir(tmp_path)
@@ -328,7 +337,9 @@ def test_weights_of_losses_that_are_none_are_refused(name, value):
         AdversarialTraining(torch.nn.Conv2d(1, 2, 1), torch.nn.Conv2d(3, 1, 1), **{name: value})
 
 
-@pytest.mark.parametrize("options", [{"save_minutes": float("nan")}, {"save_minutes": -1}, {"validate_every": 0}])
+@pytest.mark.parametrize(
+    "options", [{"save_minutes": float("nan")}, {"save_minutes": -1}, {"validate_every": 0}]
+)
 def test_a_rhythm_that_is_none_is_refused(options):
     with pytest.raises(ValueError, match="save_minutes is .* and validate_every"):
         fit(None, None, **options)
@@ -348,7 +359,9 @@ def test_a_seed_that_is_none_is_named(tmp_path, capsys, seed):
 
 
 @pytest.mark.parametrize("name", [".", "in_the_way/table"])
-def test_a_table_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path, monkeypatch, capsys, name):
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path, monkeypatch, capsys, name
+):
     (tmp_path / "in_the_way").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("colorize_lib.checkpoints.find_weights", lambda *_: pytest.fail("too late"))
@@ -359,7 +372,9 @@ def test_a_table_that_cannot_be_written_is_told_before_anything_is_measured(tmp_
 # Arrays
 
 
-@pytest.mark.parametrize("array", [(RGB.astype(np.uint16) * 257).astype(">u2"), (RGB / 255).astype(">f4")], ids=["u2", "f4"])
+@pytest.mark.parametrize(
+    "array", [(RGB.astype(np.uint16) * 257).astype(">u2"), (RGB / 255).astype(">f4")], ids=["u2", "f4"]
+)
 def test_the_order_of_bytes_does_not_matter(array):
     colorizer = Colorizer(torch.nn.Conv2d(1, 2, 1), 32, "cpu")
     colorizer.generator.forward = lambda L: torch.full((len(L), 2, *L.shape[2:]), 0.1)
@@ -388,7 +403,9 @@ def test_an_id_of_the_hub_may_have_dots(monkeypatch, name):
     assert find_weights(name) == f"fetched {name.removeprefix('https://huggingface.co/')}"
 
 
-@pytest.mark.parametrize("path", ["runs/colours.pth", "runs/colours.onnx", "../colours", "./colours", "-x/y", "~/colours"])
+@pytest.mark.parametrize(
+    "path", ["runs/colours.pth", "runs/colours.onnx", "../colours", "./colours", "-x/y", "~/colours"]
+)
 def test_what_can_be_no_id_is_a_path(path):
     assert find_weights(path) == Path(path)
 
