@@ -15,6 +15,7 @@ _NAMES = {
     "profiles": (),
     "deep": (),
     "encoding": (),
+    "captions": (),
     "photos": ("PhotoError", "open_photo", "save_photo"),
     "folders": ("find_photos",),
     "inference": (),

@@ -9,11 +9,12 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import re
 import textwrap
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,23 @@ FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
 BUNDLED = ("adversarial", "l1")  # best first
 HUB_FILE = "generator.safetensors"
+
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # OWNER/NAME, which may have a dot: someone/colours-v1.0
+_FILES = {
+    ".bin",
+    ".ckpt",
+    ".onnx",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".safetensors",
+}  # suffixes that are no part of an id
+_NOT_WEIGHTS = {  # what files that are taken for weights begin with, and what they are
+    b"PK": "an archive, or a pickle of PyTorch, which may run any code: take the weights as safetensors",
+    b"\x80": "a pickle, which may run any code: take the weights as safetensors",
+    b"version https://git-lfs": "git-lfs's stand-in for the weights: git lfs pull fetches them",
+    b"<": "a web page: download the file itself",
+}
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -143,14 +161,16 @@ def load_pretrained(path: str | Path) -> tuple[Generator, dict]:
 def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tensor]]:
     """The header and, with `tensors`, the weights of a checkpoint, from one opened file."""
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist: check the path of the weights")
+    if not os.path.isfile(path):
+        wrong = "is no file" if os.path.exists(path) else "does not exist"
+        raise CheckpointError(f"{path} {wrong}: check the path of the weights")
     check_name(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in (file.keys() if tensors else ())}
     except (SafetensorError, OSError) as error:
+        _name_what_it_is(path)
         raise CheckpointError(
             f"{path} is damaged, cut off, or not a safetensors file ({error}): copy it again"
         ) from error
@@ -168,6 +188,16 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
         # older files call it "eyes"; still older ones do not name it
         about["config"]["backbone"] = about["config"].pop("eyes", "tf_efficientnet_lite0")
     return about, state
+
+
+def _name_what_it_is(path: Path) -> None:
+    """Raise CheckpointError if the first bytes tell what a file is that holds no weights."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(32)
+        for first, what in _NOT_WEIGHTS.items():
+            # A safetensors file begins with the length of its header, which may look like the shorter ones.
+            if head.startswith(first) and head[8:9] != b"{":
+                raise CheckpointError(f"{path} is not a safetensors file but {what}")
 
 
 def check_name(path: Path) -> None:
@@ -285,10 +315,15 @@ def find_weights(weights: str | Path = "best") -> Path:
         raise CheckpointError(
             f"no weights called '{name}' come with this version: train some (colorize train), and pass their path"
         )
-    path = Path(weights)
-    if path.is_dir():
+    name = str(weights).removeprefix("https://huggingface.co/")
+    if not name:
+        raise CheckpointError(
+            "the weights have no name: leave them out for the best that come with the library"
+        )
+    path = Path(name)
+    if os.path.isdir(path):
         return path / HUB_FILE
-    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if not os.path.lexists(path) and path.suffix not in _FILES and _HUB_ID.fullmatch(name):
         return fetch_from_hub(name)
     return path
 

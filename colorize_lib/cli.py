@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -66,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         say("\nstopped", sys.stderr)
         return 130
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, OSError) and error.errno and error.filename:  # the system's own words
+            error = f"{error.filename} cannot be used ({error.strerror}): check the path, and the disk"
         without_torch = isinstance(error, ImportError) and error.name == "torch"
         remedy = ": pip install torch torchvision, or colour with --graphs, which needs neither"
         say(f"colorize: {error}{remedy if without_torch else ''}", sys.stderr)
@@ -82,6 +85,19 @@ def _check_working_directory() -> None:
         ) from None
 
 
+def _path(text: str) -> Path:
+    """A path as a user types it; `--out=~/photos` reaches us with its ~, which the shell leaves there."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is an address, and this takes files: download it first")
+    return Path(_name(text))
+
+
+def _name(text: str) -> str:
+    if not text:  # for Python, the working directory
+        raise argparse.ArgumentTypeError("an empty name: give a file or a folder, or . for this folder")
+    return os.path.expanduser(text) if text.startswith("~/") and not os.path.lexists("~") else text
+
+
 def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -89,14 +105,14 @@ def photo_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "photos",
         nargs="+",
-        type=Path,
+        type=_path,
         metavar="PHOTO",
         help="image files, folders of them, or patterns such as '*.jpg'",
     )
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=_path,
         default=Path("colorized"),
         metavar="DIR",
         help="where the coloured photos go, under their own names (default: colorized)",
@@ -151,7 +167,7 @@ def photo_parser() -> argparse.ArgumentParser:
     _add_weights(weights)
     weights.add_argument(
         "--graphs",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="colour without PyTorch, by the graphs that "
         "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only",
@@ -163,7 +179,7 @@ def photo_parser() -> argparse.ArgumentParser:
 def colorize(options: argparse.Namespace) -> int:
     from .inference import MARK
     from .photos import left_out, save_photo
-    from .targets import plan
+    from .targets import identity, plan
 
     if not 0 <= options.saturation < math.inf:
         raise ValueError(
@@ -171,10 +187,12 @@ def colorize(options: argparse.Namespace) -> int:
         )
     if not 1 <= options.quality <= 100:
         raise ValueError(f"--quality {options.quality}: take 1 to 100")
+    if not 0 < options.max_megapixels < math.inf:
+        raise ValueError(f"--max-megapixels {options.max_megapixels}: take more than 0, such as 500")
     suffix = f".{options.format}" if options.format else None
     work = plan(options.photos, options.out, options.overwrite, suffix)
     mark = MARK if options.mark else ""
-    done, partly = 0, 0
+    done, partly, made = 0, 0, set()
     if work.targets:
         colorizer = _colorizer(options)
         bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
@@ -186,6 +204,11 @@ def colorize(options: argparse.Namespace) -> int:
             max_pixels=round(options.max_megapixels * 1e6),
         ):
             target = work.targets[photo]
+            if identity(target) in made:  # a.jpg and A.jpg, on a disk that does not tell them apart
+                work.failures.append(
+                    f"{photo} would overwrite {target}, the coloured version of another photo"
+                )
+                continue
             try:
                 save_photo(
                     target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
@@ -197,6 +220,7 @@ def colorize(options: argparse.Namespace) -> int:
                 work.failures.append(str(error))
                 continue
             done += 1
+            made.add(identity(target))
             rest = left_out(photo)
             partly += bool(rest)
             say(f"{target}" + (f" ({rest} left out)" if rest else ""))
@@ -238,18 +262,20 @@ def train_parser() -> argparse.ArgumentParser:
 
 def _add_start(group: argparse.ArgumentParser) -> None:
     """What is trained, on what, and where the run is kept."""
-    group.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    group.add_argument("folder", type=_path, metavar="FOLDER", help="colour photos, subfolders included")
     group.add_argument(
         "--stage",
         metavar="NAME",
         help="l1: pretraining on the colour error; adversarial: against a discriminator (default: l1)",
     )
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    group.add_argument("--from", dest="start", metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}")
+    group.add_argument("--out", type=_path, required=True, metavar="DIR", help="the run's folder")
+    group.add_argument(
+        "--from", dest="start", type=_name, metavar="NAME", help=f"weights to start from: {WEIGHTS_HELP}"
+    )
     group.add_argument("--resume", action="store_true", help="resume the run in DIR")
     group.add_argument(
         "--valid",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="validation photos (default: a fifth of the photos, chosen by name)",
     )
@@ -298,7 +324,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "CIE units) are left out and counted. Validation photos are all kept",
     )
     group.add_argument(
-        "--cache", type=Path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
+        "--cache", type=_path, metavar="DIR", help="folder for the decoded photos (default: in memory)"
     )
     group.add_argument(
         "--workers",
@@ -374,6 +400,8 @@ def train(options: argparse.Namespace) -> int:
     out, seed, stage = given["out"], given.get("seed", 0), given.pop("stage", "l1")
     if given.get("resume") and not out.is_dir():
         raise FileNotFoundError(f"{out} holds no run to resume: leave out --resume")
+    if not 0 <= seed < 1 << 32:
+        raise ValueError(f"--seed {seed}: take 0 to {(1 << 32) - 1}")
     device = str(default_device(given.pop("device", None)))
     sides = _sides(given.pop("folder"), given.pop("valid", None))
     if "min_scale" in given:
@@ -486,7 +514,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         description="Colour a folder of colour photos from their lightness alone, and measure how far the colours "
         "are from the true ones, beside grey and beside the photos' mean colour.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="colour photos, subfolders included")
+    parser.add_argument("folder", type=_path, metavar="FOLDER", help="colour photos, subfolders included")
     parser.add_argument(
         "--size",
         type=int,
@@ -511,7 +539,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         "as the row OTHER, for example --match l1 adversarial, or --match l1 true",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="NAME", help="write the table to NAME.json and NAME.csv, too"
+        "-o", "--out", type=_path, metavar="NAME", help="write the table to NAME.json and NAME.csv, too"
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace NAME.json and NAME.csv if they exist"
@@ -555,7 +583,14 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _table_files(name: Path | None, overwrite: bool) -> list[Path]:
     """The JSON and the CSV file of a table; none without a name."""
-    files = [name.with_name(name.name + suffix) for suffix in (".json", ".csv")] if name else []
+    if name is None:
+        return []
+    if not name.name:
+        raise ValueError(f"-o {name} is a folder: give a name in it, such as {name / 'table'}")
+    name.parent.mkdir(
+        parents=True, exist_ok=True
+    )  # what cannot be written stops here, and not after the measuring
+    files = [name.with_name(name.name + suffix) for suffix in (".json", ".csv")]
     for file in files:
         if file.exists() and not overwrite:
             raise FileExistsError(f"{file} exists already: choose another name, or --overwrite")
@@ -567,7 +602,6 @@ def _write_table(table: "Table", files: list[Path], about: dict[str, object]) ->
     from .tables import table_csv, table_json
 
     for file, text in zip(files, (table_json(table, **about), table_csv(table)), strict=False):
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text.encode())
 
 
@@ -600,19 +634,19 @@ def export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--onnx",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="the generator alone: L → ab, scaled as in colorize_lib.color",
     )
     parser.add_argument(
         "--photo",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="the whole way in one graph: RGBA in, RGBA in colour out, 8 bits",
     )
     parser.add_argument(
         "--steps",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="the whole way in three graphs that take some rows at "
         "a time, and so need little memory: the web page runs them",
@@ -674,6 +708,7 @@ def serve(options: argparse.Namespace) -> int:
 def _add_weights(parser: argparse._ActionsContainer, default: str | list[str] = "best", **options) -> None:
     parser.add_argument(
         "--weights",
+        type=_name,
         default=default,
         metavar="NAME",
         **options,

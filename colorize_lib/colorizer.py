@@ -63,7 +63,7 @@ class Colorizer:
         check_resolution(resolution)
         if not 0 <= chroma < math.inf:
             raise ValueError(f"a chroma of {chroma} is no factor for colours: take 0 or more")
-        self.device = torch.device(device) if device is not None else default_device()
+        self.device = default_device(device)
         self.generator = generator.to(self.device).eval()
         self.resolution = resolution
         self.chroma = chroma
@@ -274,7 +274,8 @@ class Colorizer:
         grey = rgb.ndim == 2
         if grey:
             rgb = rgb[..., None]
-        known = rgb.dtype.kind == "f" or rgb.dtype in (np.uint8, np.uint16)
+        rgb = rgb.astype(rgb.dtype.newbyteorder("="), copy=False)  # PyTorch takes no other
+        known = rgb.dtype in (np.uint8, np.uint16, np.float16, np.float32, np.float64)
         if rgb.ndim != 3 or rgb.shape[2] not in (1, 3, 4) or not rgb.size or not known:
             raise ValueError(
                 "expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or floats in [0, 1], "

@@ -9,6 +9,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+# A name may hold what moves the cursor, or colours the terminal; line ends and tabs are our own.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 _PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "→": "->", "’": "'"}
 
 
@@ -37,7 +39,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line, above a progress bar if there is one; a stream that cannot be written raises nothing."""
     file = stream or sys.stdout
     try:
-        tqdm.write(text, file=file)
+        tqdm.write(text.translate(_CONTROLS), file=file)
         file.flush()
     except OSError:  # no reader any more (`colorize … | head -1`), or a full disk: write nothing more
         with suppress(OSError, ValueError, AttributeError):

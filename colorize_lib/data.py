@@ -255,6 +255,10 @@ class PhotoDataset(Dataset):
         progress: bool = False,
         keep_grey: bool = True,
     ):
+        if size < 1:
+            raise ValueError(f"a size of {size} pixels shows nothing: take 64 or more")
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f"crops of {scale[0]} to {scale[1]} of a photo: take shares above 0, up to 1")
         self.size, self.augment, self.scale, self.seed = size, augment, scale, seed
         store = store or (size * 5 // 4 if augment else size)
         photos = [Path(photo) for photo in photos]

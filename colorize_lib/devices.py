@@ -3,7 +3,7 @@
 import torch
 
 
-def default_device(name: str | None = None) -> torch.device:
+def default_device(name: torch.device | str | None = None) -> torch.device:
     """Choose a device to compute on.
 
     Args:

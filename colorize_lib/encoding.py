@@ -23,8 +23,8 @@ class About(NamedTuple):
     dpi: tuple[float, float] | None = None
     xmp: bytes = b""
     iptc: bytes = b""
-    comment: bytes = b""  # of a JPEG or GIF
-    texts: list[bytes] = []  # of a PNG: kind and body
+    comments: list[bytes] = []  # for a JPEG
+    texts: list[bytes] = []  # for a PNG: kind and body
 
 
 def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) -> bytes:
@@ -42,7 +42,7 @@ def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) ->
     if kind == "PNG":
         return _encode_png(rgb, about, mark)
     options = {
-        "JPEG": {"quality": quality, "subsampling": 0, "comment": about.comment},
+        "JPEG": {"quality": quality, "subsampling": 0},
         "WEBP": {"quality": quality, "exif": _with_resolution(about), "xmp": about.xmp},
         "BMP": {},
     }[kind]
@@ -61,11 +61,17 @@ def _segments(about: About) -> bytes:
     if about.xmp:
         parts.append((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + about.xmp))
     if about.iptc:
-        block = struct.pack(">HHL", 0x0404, 0, len(about.iptc)) + about.iptc
-        parts.append((0xED, b"Photoshop 3.0\x008BIM" + block + bytes(len(block) % 2)))
+        parts.append((0xED, b"Photoshop 3.0\0" + _resource(about.iptc)))
+    for comment in about.comments:
+        parts += [(0xFE, comment[i : i + _SEGMENT]) for i in range(0, len(comment), _SEGMENT)]
     return b"".join(
         struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body for kind, body in parts if len(body) <= _SEGMENT
     )
+
+
+def _resource(iptc: bytes) -> bytes:
+    """IPTC data as a resource of Photoshop."""
+    return b"8BIM" + struct.pack(">HHL", 0x0404, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
 
 
 def _with_resolution(about: About) -> bytes:
@@ -90,6 +96,10 @@ def _encode_png(rgb: np.ndarray, about: About, mark: str) -> bytes:
         chunks.append((b"pHYs", struct.pack(">LLB", *per_metre, 1)))
     if about.xmp:
         chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + about.xmp))
+    if about.iptc and not any(text[4:].startswith(b"Raw profile type iptc") for text in about.texts):
+        resource = _resource(about.iptc)  # as ImageMagick does: PNG has no place of its own for it
+        body = b"\niptc\n%8d\n%s\n" % (len(resource), resource.hex().encode())
+        chunks.append((b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(body)))
     if mark:
         taken = any(text[4:].startswith(b"Software\0") for text in about.texts)
         key = b"Comment\0" if taken else b"Software\0"
@@ -126,14 +136,15 @@ def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:
 
 
 def png_texts(file: BinaryIO) -> list[bytes]:
-    """The texts of a PNG, each as its kind and its body, but for EXIF and XMP data."""
+    """The texts of a PNG, each as its kind and its body, but for XMP data and all profiles but IPTC captions."""
     file.seek(0)
     data, at, found = file.read(), 8, []
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         text = data[at + 4 : end - 4]
-        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and not text[4:].startswith(
-            (b"Raw profile type", b"XML:com.adobe")
+        profile = text[4:].startswith((b"Raw profile type", b"XML:com.adobe"))
+        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and (
+            not profile or text[4:].startswith(b"Raw profile type iptc")
         ):
             found.append(text)
         at = end

@@ -4,6 +4,7 @@ Needs no PyTorch: `light` colours without it.
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from colorize_lib import __version__
 from .photos import MAX_PIXELS, PhotoError, open_photo
 
 MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
+MOST_RESOLUTION = 1 << 16  # pixels a side: far more than any memory allows
 STEPS = ("lightness", "colours", "paint")  # the graphs of `export`, in the order of their use
 NO_NUMBERS = "the generator gave no numbers for this photo: its weights are damaged, or not trained well"
 
@@ -56,10 +58,17 @@ def colour_many(
             if failures is None:
                 raise
             failures.append(
-                str(error) if isinstance(error, PhotoError) else f"{photo} cannot be coloured ({error})"
+                str(error)
+                if isinstance(error, PhotoError)
+                else f"{photo} cannot be coloured ({reason(error)})"
             )
         else:
             yield photo, coloured
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line: some of PyTorch's have a hundred."""
+    return textwrap.shorten((str(error).strip() or type(error).__name__).splitlines()[0], 200)
 
 
 def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
@@ -69,8 +78,10 @@ def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
 
 
 def check_resolution(resolution: int) -> None:
-    if not 1 <= resolution < math.inf:
-        raise ValueError(f"a resolution of {resolution} leaves nothing to see: take 64 or more")
+    if not 1 <= resolution <= MOST_RESOLUTION:
+        raise ValueError(
+            f"a resolution of {resolution} cannot be used: take 64 or more, up to {MOST_RESOLUTION}"
+        )
 
 
 def check_saturation(saturation: float) -> None:

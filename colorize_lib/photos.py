@@ -4,6 +4,7 @@ The only file that opens or writes images.
 """
 
 import mmap
+import os
 import re
 import threading
 import zlib
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
@@ -20,8 +21,9 @@ from PIL.ImageFile import ImageFile
 from PIL.MpoImagePlugin import MpoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from .captions import captions
 from .deep import bits_of_png, choose_page, is_beyond_pillow, is_raw, page_profile, read_page, read_png_16
-from .encoding import About, encode, png_texts
+from .encoding import About, encode
 from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
 from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
@@ -92,6 +94,8 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
     Raises:
         PhotoError: if the file is missing, empty, damaged, too large, or not a photo.
     """
+    if min_side is not None and not min_side >= 1:
+        raise ValueError(f"a side of {min_side} pixels shows nothing: take 1 or more")
     with _picture(path, max_pixels) as picture:
         content = _content(picture)
         if isinstance(content, np.ndarray):
@@ -150,13 +154,19 @@ def save_photo(
         PhotoError: if the suffix belongs to no known format, `rgb` is no picture, or the file cannot be written.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists already: choose another name, or allow overwriting")
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
+    if not isinstance(rgb, np.ndarray):
+        raise PhotoError(
+            f"{path}: expected an array of (H, W, 3) pixels, uint8 or uint16, got {type(rgb).__name__}"
+        )
     if rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size or rgb.dtype not in (np.uint8, np.uint16):
         raise PhotoError(f"{path}: expected (H, W, 3) pixels, uint8 or uint16, got {rgb.shape} {rgb.dtype}")
+    if not 1 <= quality <= 100:
+        raise PhotoError(f"{path} cannot have a quality of {quality}: take 1 to 100")
     try:
         data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
     except Exception as error:  # for example, a side that is too long for the format
@@ -164,8 +174,8 @@ def save_photo(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null in it
+        reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(
             f"{path} cannot be written ({reason}): check the folder, its permissions and the room on the disk"
         ) from error
@@ -196,6 +206,8 @@ def to_srgb(image: Image.Image) -> Image.Image:
     """A PIL image of any mode → 8-bit sRGB: mode RGBA if it has transparency, else RGB."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed white")
+    if image.mode == "La":
+        image = image.convert("LA")
     profile, alpha = image.info.get("icc_profile"), None
     if image.mode.startswith("I"):
         image = Image.fromarray(to_8_bit(_grey_16(image)))
@@ -285,6 +297,10 @@ def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
     except ModuleNotFoundError as error:
         raise PhotoError(f"{path} needs one more package to be read: pip install {error.name}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error …
+        if isinstance(error, OSError) and error.errno:  # the system's, not a decoder's: no fault of the photo
+            raise PhotoError(
+                f"{path} cannot be read ({error.strerror}): check the path and the disk"
+            ) from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise PhotoError(f"{path} is damaged or unsupported ({reason}): save it anew") from error
 
@@ -497,38 +513,29 @@ def _about(like: str | Path | None, rgb: np.ndarray, mark: str) -> About:
     if like is not None:
         with suppress(PhotoError), _picture(like, 1 << 62) as picture:
             turned = picture.orientation in (5, 6, 7, 8)
-            about = about._replace(dpi=_dpi(picture, turned), **_captions(picture))
-            about = about._replace(exif=of_copy(_exif(picture), rgb.shape[1], rgb.shape[0], turned))
+            found = _captions(picture)
+            exif = found.pop("exif", b"") if picture.page is None else _exif(picture)
+            about = about._replace(dpi=_dpi(picture, turned), **found)
+            about = about._replace(exif=of_copy(exif, rgb.shape[1], rgb.shape[0], turned))
     return about._replace(exif=with_mark(about.exif, mark)) if mark else about
 
 
-def _captions(picture: _Picture) -> dict[str, bytes | list[bytes]]:
-    """Texts beside the EXIF data."""
-    info = picture.image.info if picture.image is not None else {}
-    found = {"xmp": info.get("xmp"), "comment": info.get("comment")}
-    if picture.page is not None:
-        found |= {"xmp": picture.page.tags.valueof(700), "iptc": picture.page.tags.valueof(33723)}
-    elif isinstance(info.get("photoshop"), dict):
-        found["iptc"] = info["photoshop"].get(0x0404)
-    if picture.image is not None and picture.image.format == "PNG":
-        found["texts"] = png_texts(picture.file)
-    if isinstance(found["xmp"], bytes):
-        found["xmp"] = _OF_THE_PIXELS.sub(b"", found["xmp"])
-    return {name: value for name, value in found.items() if isinstance(value, (bytes, list))}
+def _captions(picture: _Picture) -> dict[str, Any]:
+    """The metadata, but for the resolution; of a TIFF, without the EXIF data."""
+    if picture.page is None:
+        found = captions(picture.image, picture.file)
+    else:
+        tags = {"xmp": picture.page.tags.valueof(700), "iptc": picture.page.tags.valueof(33723)}
+        found = {name: value for name, value in tags.items() if isinstance(value, bytes)}
+    if isinstance(xmp := found.get("xmp"), bytes):
+        found["xmp"] = _OF_THE_PIXELS.sub(b"", xmp)
+    return found
 
 
-def _exif(picture: _Picture) -> bytes:
-    """The photo's EXIF data, as they are."""
-    if picture.page is not None:
-        with mmap.mmap(picture.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return from_tiff(data, picture.page.offset)
-    info = picture.image.info
-    block = info.get("exif", b"")
-    if not block and isinstance(
-        info.get("Raw profile type exif"), str
-    ):  # as ImageMagick writes it into a PNG
-        block = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
-    return block.removeprefix(b"Exif\0\0")
+def _exif(picture: _Tiff) -> bytes:
+    """The EXIF data of a TIFF, as they are."""
+    with mmap.mmap(picture.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return from_tiff(data, picture.page.offset)
 
 
 def _dpi(picture: _Picture, turned: bool) -> tuple[float, float] | None:

@@ -85,8 +85,8 @@ class Budget:
     def __post_init__(self):
         if self.epochs is None and self.minutes is None:
             self.epochs = 20
-        if any(limit is not None and not limit > 0 for limit in (self.epochs, self.minutes)):
-            raise ValueError("there is nothing to train: epochs and minutes must be above 0")
+        if any(limit is not None and not 0 < limit < math.inf for limit in (self.epochs, self.minutes)):
+            raise ValueError("epochs and minutes are numbers above 0, or there is nothing to train")
 
     def steps(self, batches: int) -> float:
         """The number of steps that the epochs hold, of so many batches each; infinite without a limit."""

@@ -6,6 +6,7 @@ Needs the extra `serve` (Starlette and uvicorn).
 
 import asyncio
 import mimetypes
+import os
 import tempfile
 import threading
 import webbrowser
@@ -13,15 +14,15 @@ from pathlib import Path
 
 from .colorizer import Colorizer
 from .console import say
-from .inference import MARK
-from .photos import PhotoError, open_photo, save_photo, writable_path
+from .inference import MARK, reason
+from .photos import SUFFIXES, PhotoError, open_photo, save_photo, writable_path
 
 try:
     import uvicorn
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import FileResponse, JSONResponse, Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
@@ -98,12 +99,17 @@ def make_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={Refused: in_a_sentence, PhotoError: in_a_sentence},
+        exception_handlers={Refused: in_a_sentence, PhotoError: in_a_sentence, ClientDisconnect: to_nobody},
     )
 
 
 def in_a_sentence(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, getattr(error, "status", 400))
+
+
+def to_nobody(request: Request, error: Exception) -> Response:
+    """The answer to a page that was closed while it sent a photo."""
+    return Response(status_code=400)
 
 
 def refuse_other_websites(request: Request) -> None:
@@ -141,7 +147,7 @@ async def sample(request: Request) -> Response:
     if name == "ATTRIBUTION.txt":
         return FileResponse(SAMPLES / "ATTRIBUTION.csv", media_type="text/plain")
     path = SAMPLES / "historic" / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # which takes a name of any length
         raise Refused(f"there is no sample called {name}", 404)
     return FileResponse(path)
 
@@ -157,9 +163,11 @@ def colour_bytes(
 
     Raises:
         PhotoError: if it cannot be read; the text names `name`.
+        Refused: if it cannot be coloured, because memory runs out, for example.
     """
     with tempfile.TemporaryDirectory(prefix="colorize.") as folder:
         suffix = Path(name).suffix.lower()
+        suffix = suffix if suffix in SUFFIXES else ""  # which may be no name for a file
         source = Path(folder) / f"photo{suffix}"
         source.write_bytes(photo)
         target = writable_path(Path(folder) / f"in_colour{suffix}")
@@ -168,6 +176,8 @@ def colour_bytes(
             save_photo(target, coloured, like=source, mark=MARK)
         except PhotoError as error:
             raise PhotoError(str(error).replace(str(source), name).replace(str(target), name)) from error
+        except Exception as error:  # the page waits for a sentence
+            raise Refused(f"{name} cannot be coloured ({reason(error)})", 500) from error
         kind = mimetypes.guess_type(target.name)[0] or "application/octet-stream"
         return target.read_bytes(), f"{coloured.shape[1]}x{coloured.shape[0]}", kind
 

@@ -42,7 +42,7 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
                     found.append((photo, _target(photo, path, out, suffix)))
         except OSError as error:
             made.failures.append(str(error) if error.errno is None else f"{path}: {error.strerror}")
-    photos, taken = {_identity(photo) for photo, _ in found} - {None}, set()
+    photos, taken = {identity(photo) for photo, _ in found} - {None}, set()
     for photo, target in sorted(found, key=lambda pair: pair[0].name != pair[1].name):
         if target in taken and target.suffix != photo.suffix:  # old.gif beside old.png
             target = target.with_name(photo.name + target.suffix)
@@ -50,11 +50,11 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
             made.failures.append(
                 f"{photo} would overwrite the coloured version of another photo of that name"
             )
-        elif _identity(target) in photos and target.samefile(photo):
+        elif identity(target) in photos and target.samefile(photo):
             made.failures.append(
                 f"{photo} would be overwritten by its own coloured version: choose another DIR"
             )
-        elif _identity(target) in photos:
+        elif identity(target) in photos:
             made.failures.append(
                 f"the coloured {photo} would overwrite the photo {target}: choose another DIR"
             )
@@ -70,13 +70,20 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
 def _expand(given: Path) -> list[Path]:
     if os.path.lexists(given) or not glob.has_magic(str(given)):
         return [given]
-    return sorted(map(Path, glob.glob(str(given), recursive=True))) or [given]
+    folder = next((parent for parent in given.parents if os.path.lexists(parent)), Path())
+    pattern = os.path.join(
+        glob.escape(str(folder)), given.relative_to(folder)
+    )  # a folder may be called [2020]
+    return sorted(map(Path, glob.glob(pattern, recursive=True))) or [given]
 
 
 def _photos(given: Path, out: Path, made: Plan) -> list[Path]:
     if not given.is_dir():
         return [given]
     ours = lru_cache(maxsize=None)(lambda folder: _lies_in(folder, out))
+    if identity(given) == identity(out):
+        raise FileExistsError(f"{given} is the folder of the photos, and results in it would be taken for photos: "
+                              "choose another DIR")  # fmt: skip
     around = ours(given)  # then the results go above the photos, and are not among them
     inside = look_through(given, leave_out=None if around else ours)
     made.passed_over += inside.others
@@ -90,9 +97,9 @@ def _photos(given: Path, out: Path, made: Plan) -> list[Path]:
 
 def _lies_in(folder: Path, out: Path) -> bool:
     """Whether a folder is `out` or lies in it, whatever the spelling of both, and by whatever links."""
-    place = _identity(out)
+    place = identity(out)
     real = Path(os.path.realpath(folder))
-    return place is not None and any(_identity(parent) == place for parent in (real, *real.parents))
+    return place is not None and any(identity(parent) == place for parent in (real, *real.parents))
 
 
 def _target(photo: Path, given: Path, out: Path, suffix: str | None) -> Path:
@@ -112,7 +119,7 @@ def _kind(suffix: str) -> str:
     )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
     """What tells a file or folder from all others, whatever it is called; None if there is none."""
     try:
         found = os.stat(path)

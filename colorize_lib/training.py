@@ -84,6 +84,9 @@ class AdversarialTraining:
         discriminator_lr: Adam's learning rate for the discriminator; None: `lr`.
         betas: Adam's betas for both; (0.5, 0.999) in the paper.
         encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
+
+    Raises:
+        ValueError: for a weight or a factor below 0, or that is no number.
     """
 
     def __init__(
@@ -102,6 +105,9 @@ class AdversarialTraining:
         encoder_lr: float | None = None,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
+        for name, factor in {"lambda_l1": lambda_l1, "vivid": vivid, "chroma": chroma}.items():
+            if not 0 <= factor < math.inf:
+                raise ValueError(f"{name} is {factor}: take 0 or more")
         if discriminator is None:
             discriminator = PatchDiscriminator(norm="spectral" if gan_mode == "hinge" else "batch")
         if discriminator_lr is None:
@@ -343,6 +349,8 @@ def fit(
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
     if validate_every < 1:
         raise ValueError(f"validate_every is {validate_every}: take 1, for every epoch, or more")
+    if not save_minutes >= 0:
+        raise ValueError(f"save_minutes is {save_minutes}: take 0 or more")
     budget = Budget(epochs, minutes)
     renew = method.renew_norms  # here, so that a method without it fails before its training, not after
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by, samples=samples)

@@ -86,10 +86,12 @@ class ChromaUnet(Generator):
             count: number of colour queries.
 
         Raises:
-            ValueError: if it has queries already.
+            ValueError: if it has queries already, or `count` is below 1.
         """
         if self.queries is not None:
             raise ValueError(f"this generator has {self.config['queries']} colour queries already")
+        if count < 1:
+            raise ValueError(f"{count} colour queries: take 1 or more")
         self.config["queries"] = count
         plain = self.head
         self.queries = ColourQueries(self.config["widths"], count).to(plain.weight.device)
