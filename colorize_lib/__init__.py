@@ -26,6 +26,7 @@ _NAMES = {
     "metrics": ("ab_error", "auc", "colourfulness", "delta_e", "evaluate", "psnr", "ssim"),
     "tables": (),
     "checkpoints": ("CheckpointError", "load_checkpoint", "save_checkpoint"),
+    "run_folder": (),
     "runs": (),
     "training": ("RECIPES", "pretrain", "train_adversarial"),
     "colorizer": ("Colorizer",),

@@ -1,10 +1,10 @@
 """L1 pretraining and adversarial training: one loop, two methods.
 
 `L1Pretraining.step` and `AdversarialTraining.step` are the two methods, in plain
-PyTorch.  `fit` is the loop around either; budget, record and files of a run are in
-`runs`.  A third method is a class like these two, and a row in `METHODS`.  Devices,
-mixed precision and several processes come from Hugging Face Accelerate; nothing
-here mentions CUDA.
+PyTorch.  `fit` is the loop around either; budget, steps and record of a run are in
+`runs`, its files in `run_folder`.  A third method is a class like these two, and a
+row in `METHODS`.  Devices, mixed precision and several processes come from Hugging
+Face Accelerate; nothing here mentions CUDA.
 """
 
 import inspect
@@ -24,7 +24,8 @@ from torch.optim.swa_utils import update_bn
 from .data import Batch, DataLoaders, LabLoader
 from .losses import GANLoss, colour_loss
 from .models import PatchDiscriminator, inputs_of, predict_ab
-from .runs import Budget, History, Method, Run, RunFolder
+from .run_folder import History, RunFolder
+from .runs import Budget, Method, Run, new_accelerator
 
 
 class L1Pretraining:
@@ -344,6 +345,7 @@ def fit(
         DivergedError: if a loss or a weight is infinite or no number; what was saved before is kept.
         ValueError: for an unknown schedule, nothing to do, a `validate_every` below 1, or an `out` with a sampler that
             cannot resume.
+        TypeError: for an `out` with a network that has no `config`.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
@@ -353,10 +355,11 @@ def fit(
         raise ValueError(f"save_minutes is {save_minutes}: take 0 or more")
     budget = Budget(epochs, minutes)
     renew = method.renew_norms  # here, so that a method without it fails before its training, not after
-    folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by, samples=samples)
+    folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by)
 
-    set_seed(seed)
-    with Run(method, dataloaders, budget, folder, mixed_precision=mixed_precision, progress=progress) as run:
+    accelerator = new_accelerator(mixed_precision, dataloaders.train.device)
+    set_seed(seed, device_specific=True)  # or all processes would drop out the same
+    with Run(method, dataloaders, budget, accelerator, folder, samples=samples, progress=progress) as run:
         for batch in run.batches():
             run.step(batch, rate=SCHEDULES[schedule](run.used))
             if run.done and renew:

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "colorize_lib"
 PICTURE = ROOT / "docs/house.svg"
 
-WIDTH, HEIGHT, GAP = 176, 60, 12  # of a box; between two boxes
+WIDTH, HEIGHT, GAP = 176, 32, 12  # of a box without its imports; between two boxes
+LINE = 14  # height of a line of imports
 MOST = 4  # boxes on one line
 
 
@@ -71,26 +72,29 @@ def draw(used: dict[str, set[str]]) -> str:
         for floor in reversed(floors(used))
         for start in range(0, len(floor), MOST)
     ]
-    stands_on = direct(used)
+    stands_on = {name: textwrap.wrap(", ".join(sorted(others)), 27) for name, others in direct(used).items()}
+    heights = [HEIGHT + LINE * max(len(stands_on[name]) for name in line) for line in lines]
     width = max(map(len, lines)) * (WIDTH + GAP) + GAP
-    height = len(lines) * (HEIGHT + GAP) + GAP
+    height = sum(heights) + len(lines) * GAP + GAP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="system-ui, sans-serif" text-anchor="middle">',
         f'<rect width="{width}" height="{height}" rx="8" fill="#fbfaf7"/>',
     ]
-    for row, line in enumerate(lines):
+    y = GAP
+    for line, high in zip(lines, heights, strict=True):
         left = (width - len(line) * (WIDTH + GAP) + GAP) / 2
         for column, name in enumerate(line):
-            x, y = left + column * (WIDTH + GAP), GAP + row * (HEIGHT + GAP)
+            x = left + column * (WIDTH + GAP)
             parts.append(
-                f'<rect x="{x:g}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5" fill="#e3edf7" stroke="#2c6fbb"/>'
+                f'<rect x="{x:g}" y="{y}" width="{WIDTH}" height="{high}" rx="5" fill="#e3edf7" stroke="#2c6fbb"/>'
                 f'<text x="{x + WIDTH / 2:g}" y="{y + 21}" font-size="15" font-weight="600" fill="#1b2733">{name}</text>'
             )
-            for i, others in enumerate(textwrap.wrap(", ".join(sorted(stands_on[name])), 27)):
+            for i, others in enumerate(stands_on[name]):
                 parts.append(
-                    f'<text x="{x + WIDTH / 2:g}" y="{y + 38 + 14 * i}" font-size="12" fill="#52606d">{others}</text>'
+                    f'<text x="{x + WIDTH / 2:g}" y="{y + 38 + LINE * i}" font-size="12" fill="#52606d">{others}</text>'
                 )
+        y += high + GAP
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -17,7 +17,7 @@ from colorize_lib.checkpoints import WEIGHTS, load_checkpoint, read_header, save
 from colorize_lib.cli import main
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.runs import read_history
+from colorize_lib.run_folder import read_history
 from colorize_lib.training import fit
 
 

@@ -15,7 +15,8 @@ from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_head
 from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
 from colorize_lib.models import build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.runs import Budget, DivergedError, RunError, RunFolder, RunState, read_history
+from colorize_lib.run_folder import RunError, RunFolder, read_history
+from colorize_lib.runs import Budget, DivergedError, RunState
 from colorize_lib.training import L1Pretraining, fit, pretrain, train_adversarial
 
 
@@ -386,9 +387,10 @@ def test_any_sampler_does_where_nothing_is_kept(loaders):
     assert len(train(own_batches(loaders), None)) == 2
 
 
-def test_a_network_that_cannot_be_saved_is_refused(loaders, tmp_path):
+def test_a_network_that_cannot_be_saved_is_refused_before_the_training(loaders, tmp_path):
     with pytest.raises(TypeError, match="Conv2d has no `config`"):
         fit(L1Pretraining(torch.nn.Conv2d(1, 2, 1)), loaders, 1, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_whole_run_of_another_method_is_not_taken_for_damaged(run, loaders):

@@ -26,7 +26,7 @@ from colorize_lib.data import make_dataloaders, sample_photos
 from colorize_lib.metrics import evaluate, measure_generator
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.runs import read_history
+from colorize_lib.run_folder import read_history
 from colorize_lib.training import (
     RECIPES,
     AdversarialTraining,
@@ -358,6 +358,37 @@ def test_two_processes_train_with_the_same_command(tmp_path, folder):
     history = stage("gan", "--stage", "adversarial", "--from", weights, "--epochs", "2")
     assert len(history) == 2
     assert all(0 < row["d"] < 3 for row in history)
+
+
+# Each process says what it draws first in training, as dropout would.
+DRAW = """
+import sys, torch
+from colorize_lib.data import find_photos, make_dataloaders
+from colorize_lib.models import build_generator
+from colorize_lib.training import L1Pretraining, fit
+
+class Drawing(L1Pretraining):
+    def step(self, batch, accelerator):
+        sys.stdout.write(f"draws {torch.rand(1).item()}\\n")
+        return super().step(batch, accelerator)
+
+loaders = make_dataloaders(find_photos(sys.argv[1]), size=32, batch_size=8, device="cpu")
+fit(Drawing(build_generator("unet", downs=5, filters=4)), loaders, epochs=0.1, progress=False)
+"""
+
+
+def test_two_processes_draw_different_numbers(tmp_path, folder):
+    """Otherwise the second would drop out what the first does."""
+    script = tmp_path / "draw.py"
+    script.write_text(DRAW)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    result = subprocess.run(
+        [*launch, str(script), str(folder)],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    drawn = [line for line in result.stdout.splitlines() if line.startswith("draws")]
+    assert len(drawn) == len(set(drawn)) == 2
 
 
 def test_a_discriminator_can_be_trained_again(loaders):
