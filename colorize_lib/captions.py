@@ -31,9 +31,8 @@ def captions(image: ImageFile, file: BinaryIO) -> dict[str, Any]:
         comments = [text if key == "Comment" else f"{key}: {text}" for key, text in _texts(info)]
         comments = [comment.encode(errors="surrogateescape") for comment in comments]
     elif isinstance(image, JpegImageFile):
-        comments = [
-            data for kind, data in image.applist if kind == "COM"
-        ]  # Pillow's `info` has only the last
+        # Pillow's `info` has only the last.
+        comments = [data for kind, data in image.applist if kind == "COM"]
         resources = info.get("photoshop")
         found["iptc"] = resources.get(_IPTC) if isinstance(resources, dict) else None
     elif image.format == "PSD":

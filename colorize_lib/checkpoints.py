@@ -33,15 +33,7 @@ BUNDLED = ("adversarial", "l1")  # best first
 HUB_FILE = "generator.safetensors"
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # OWNER/NAME, which may have a dot: someone/colours-v1.0
-_FILES = {
-    ".bin",
-    ".ckpt",
-    ".onnx",
-    ".pkl",
-    ".pt",
-    ".pth",
-    ".safetensors",
-}  # suffixes that are no part of an id
+_FILES = {".bin", ".ckpt", ".onnx", ".pkl", ".pt", ".pth", ".safetensors"}  # suffixes that end no id
 _NOT_WEIGHTS = {  # what files that are taken for weights begin with, and what they are
     b"PK": "an archive, or a pickle of PyTorch, which may run any code: take the weights as safetensors",
     b"\x80": "a pickle, which may run any code: take the weights as safetensors",

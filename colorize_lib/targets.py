@@ -71,9 +71,8 @@ def _expand(given: Path) -> list[Path]:
     if os.path.lexists(given) or not glob.has_magic(str(given)):
         return [given]
     folder = next((parent for parent in given.parents if os.path.lexists(parent)), Path())
-    pattern = os.path.join(
-        glob.escape(str(folder)), given.relative_to(folder)
-    )  # a folder may be called [2020]
+    # Only what does not exist is a pattern: a folder may be called [2020].
+    pattern = os.path.join(glob.escape(str(folder)), given.relative_to(folder))
     return sorted(map(Path, glob.glob(pattern, recursive=True))) or [given]
 
 

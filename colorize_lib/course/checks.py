@@ -47,9 +47,8 @@ def expect_same(theirs: Any, right: Tensor | float, sentence: str, within: float
     """
     right = torch.as_tensor(right)
     expect_shape(theirs, right.shape)
-    values = (
-        torch.as_tensor(value).detach().cpu().double() for value in (theirs, right)
-    )  # MPS has no float64
+    # On the CPU, for MPS has no float64.
+    values = (torch.as_tensor(value).detach().cpu().double() for value in (theirs, right))
     difference = torch.sub(*values).abs().max().item()
     expect(difference <= within, f"{sentence} (The largest difference is {difference:.3g}.)")
 
