@@ -682,7 +682,13 @@ def serve_parser() -> argparse.ArgumentParser:
         description="A page in your browser, which colours photos on this computer. Nothing leaves it.",
     )
     parser.add_argument("--open", action="store_true", help="open the browser, too")
-    parser.add_argument("--port", type=int, default=8765, metavar="N", help="(default: 8765)")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=8765,
+        metavar="N",
+        help="1 to 65535, or 0 for any that is free (default: 8765)",
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -695,13 +701,20 @@ def serve_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 1 << 16:
+        return int(text)
+    raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+
+
 def serve(options: argparse.Namespace) -> int:
     from .colorizer import Colorizer
     from .devices import default_device
-    from .serve import serve
+    from .serve import listen, serve
 
-    colorizer = Colorizer.from_pretrained(options.weights, device=default_device(options.device))
-    serve(colorizer, options.host, options.port, options.open)
+    with listen(options.host, options.port) as listener:  # first: a taken port is known at once
+        colorizer = Colorizer.from_pretrained(options.weights, device=default_device(options.device))
+        serve(colorizer, listener, options.open)
     return 0
 
 

@@ -5,11 +5,15 @@ Needs the extra `serve` (Starlette and uvicorn).
 """
 
 import asyncio
+import errno
+import ipaddress
 import mimetypes
 import os
+import socket
 import tempfile
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 from .colorizer import Colorizer
@@ -33,9 +37,11 @@ except ImportError as error:
 
 MOST_BYTES = 64 << 20  # of an upload: a camera's JPEG has some 10 MB, a 16-bit TIFF of 10 megapixels 60
 MOST_UPLOADS = 4  # in memory at once; the others wait before they are read
-LOOPBACK = ("127.0.0.1", "localhost")
-WEB = Path(__file__).resolve().parents[1] / "web"
-SAMPLES = Path(__file__).resolve().parents[1] / "data/samples"
+PATIENCE = 20  # seconds that an upload may stand still
+SLOWEST = 32 << 10  # bytes per second, below which an upload does stand still
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1", "[")  # "[" is how Starlette before 1.0 reads [::1]:8765
+PAGE = Path(__file__).resolve().parent / "page"
+SAMPLES = Path(__file__).resolve().parents[1] / "data/samples"  # the repository's; a wheel has none
 
 
 class Refused(Exception):
@@ -52,7 +58,10 @@ class Refused(Exception):
 
 
 def make_app(
-    colorizer: Colorizer, most_bytes: int = MOST_BYTES, hosts: tuple[str, ...] = LOOPBACK
+    colorizer: Colorizer,
+    most_bytes: int = MOST_BYTES,
+    hosts: tuple[str, ...] = LOOPBACK,
+    patience: float = PATIENCE,
 ) -> Starlette:
     """The page as an ASGI application.
 
@@ -64,14 +73,9 @@ def make_app(
         most_bytes: the largest upload.
         hosts: names by which the page may be called; others are refused, so that no other
             website can reach it by giving itself this computer's address.
-
-    Raises:
-        FileNotFoundError: if the library was installed without the repository's folder web/.
+        patience: seconds after which an upload that stands still is given up, so that it does
+            not keep the place of another.
     """
-    if not WEB.is_dir():
-        raise FileNotFoundError(
-            f"{WEB} is missing: colorize serve needs the repository's folder web/ beside the library"
-        )
     room = asyncio.Semaphore(MOST_UPLOADS)
     busy = asyncio.Lock()  # one photo at a time: each takes all cores, or the GPU
 
@@ -80,7 +84,7 @@ def make_app(
         name = Path(request.query_params.get("name", "photo.jpg")).name or "photo.jpg"
         saturation, resolution = settings(request, colorizer.resolution)
         async with room:
-            photo = await upload(request, name, most_bytes)
+            photo = await upload(request, name, most_bytes, patience)
             async with busy:
                 coloured, size, kind = await asyncio.to_thread(
                     colour_bytes, colorizer, photo, name, saturation, resolution
@@ -88,13 +92,14 @@ def make_app(
         return Response(coloured, media_type=kind, headers={"X-Size": size})
 
     async def config(request: Request) -> Response:
-        return JSONResponse({"engine": "server", "resolution": colorizer.resolution})
+        about = {"engine": "server", "resolution": colorizer.resolution, "samples": SAMPLES.is_dir()}
+        return JSONResponse(about)
 
     routes = [
         Route("/api/colour", colour, methods=["POST"]),
         Route("/config.json", config),
         Route("/samples/{name}", sample),
-        Mount("/", StaticFiles(directory=WEB, html=True)),
+        Mount("/", StaticFiles(directory=PAGE, html=True)),
     ]
     return Starlette(
         routes=routes,
@@ -130,15 +135,23 @@ def settings(request: Request, resolution: int) -> tuple[float, int]:
     return saturation, resolution
 
 
-async def upload(request: Request, name: str, most_bytes: int) -> bytes:
+async def upload(request: Request, name: str, most_bytes: int, patience: float) -> bytes:
     """The body of a request; not more of it than `most_bytes` is ever in memory."""
     photo = bytearray()
-    async for chunk in request.stream():
-        photo += chunk
-        if len(photo) > most_bytes:
-            raise Refused(
-                f"{name} is larger than {most_bytes >> 20} MB: scale it down, or call `colorize` with it", 413
-            )
+    deadline = asyncio.get_running_loop().time() + patience
+    try:
+        async with asyncio.timeout_at(deadline) as limit:
+            async for chunk in request.stream():
+                photo += chunk
+                if len(photo) > most_bytes:
+                    raise Refused(
+                        f"{name} is larger than {most_bytes >> 20} MB: scale it down, or call `colorize` with it",
+                        413,
+                    )
+                deadline += len(chunk) / SLOWEST  # what arrives buys time for the rest
+                limit.reschedule(deadline)
+    except TimeoutError:
+        raise Refused(f"{name} did not arrive whole: send it again", 408) from None
     return bytes(photo)
 
 
@@ -182,13 +195,45 @@ def colour_bytes(
         return target.read_bytes(), f"{coloured.shape[1]}x{coloured.shape[0]}", kind
 
 
-def serve(
-    colorizer: Colorizer, host: str = "127.0.0.1", port: int = 8765, open_browser: bool = False
-) -> None:
-    """Serve the page until Ctrl-C."""
-    app = make_app(colorizer, hosts=LOOPBACK if host in LOOPBACK else ("*",))
-    address = f"http://{host}:{port}"
-    say(f"{address}  (Ctrl-C ends it)")
-    if open_browser:
-        threading.Timer(1.0, webbrowser.open, [address]).start()
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+def serve(colorizer: Colorizer, listener: socket.socket, open_browser: bool = False) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        colorizer: colorizer for the photos.
+        listener: socket of the page's address, as `listen` makes it.
+        open_browser: open the page in the browser, too.
+    """
+    ours, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(ours.partition("%")[0])
+    app = make_app(colorizer, hosts=(*LOOPBACK, ours) if address.is_loopback else ("*",))
+    if address.is_unspecified:  # every address of this computer: the page is shown at the nearest
+        ours = "127.0.0.1" if address.version == 4 else "::1"
+    url = f"http://[{ours}]:{port}" if address.version == 6 else f"http://{ours}:{port}"
+    say(f"{url}  (Ctrl-C ends it)")
+    if open_browser:  # beside us, since some browsers return only when they are closed
+        threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that has the port: who connects from now on reaches us, and nobody else's program.
+
+    Raises:
+        OSError: if it cannot be had; the text says what helps.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = min(
+            found
+        )  # IPv4 first: some computers know localhost as ::1, and lack IPv6
+        return socket.create_server(address, family=family)
+    except (OSError, UnicodeError) as error:
+        code = getattr(error, "errno", None)
+        if code == errno.EADDRINUSE:
+            sentence = f"port {port} is taken: choose another, --port {port + 1 if port < 65535 else 8766}"
+        elif code == errno.EACCES:
+            sentence = f"port {port} needs an administrator: choose one above 1023, --port 8765"
+        else:
+            sentence = f"{host} is no address of this computer ({reason(error)}): leave --host out"
+        raise OSError(sentence) from error

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from colorize_lib.export import STEPS, export_steps
 
-WEB = Path(__file__).resolve().parent
-SAMPLES = WEB.parent / "data/samples"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "colorize_lib/page"
+SAMPLES = ROOT / "data/samples"
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
@@ -26,15 +27,21 @@ def main() -> None:
     options = parser.parse_args()
 
     out = options.out
-    for path in WEB.rglob("*"):
-        if path.is_file() and path.suffix in {".html", ".css", ".js", ".svg", ".txt", ".jpg"}:
-            copy(path, out / path.relative_to(WEB))
+    for path in PAGE.rglob("*"):
+        if path.is_file():
+            copy(path, out / path.relative_to(PAGE))
     runtime = options.node_modules / "onnxruntime-web"
     for name in RUNTIME:
         copy(runtime / "dist" / name, out / "vendor" / name)
     copy_samples(out)
     about = {key: json.loads(value) for key, value in export_steps(out / "model", options.weights).items()}
-    config = {"engine": "worker", "resolution": about["resolution"], "steps": STEPS, "about": about}
+    config = {
+        "engine": "worker",
+        "resolution": about["resolution"],
+        "samples": True,
+        "steps": STEPS,
+        "about": about,
+    }
     (out / "config.json").write_text(json.dumps(config, indent=2))
     list_for_offline(out)
 
@@ -46,7 +53,7 @@ def copy(source: Path, target: Path) -> None:
 
 def copy_samples(out: Path) -> None:
     """The photos that index.html names, and whose they are."""
-    names = sorted(set(re.findall(r'data-sample="samples/([^"]+)"', (WEB / "index.html").read_text())))
+    names = sorted(set(re.findall(r'data-sample="samples/([^"]+)"', (PAGE / "index.html").read_text())))
     with (SAMPLES / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as file:
         rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
     for name in names:
@@ -61,7 +68,7 @@ def list_for_offline(out: Path) -> None:
     digest = hashlib.sha256()
     for name in names:
         digest.update(name.encode() + (out / name).read_bytes())
-    worker = (WEB / "sw.js").read_text()
+    worker = (PAGE / "sw.js").read_text()
     worker = worker.replace("const FILES = [];", f"const FILES = {json.dumps(['./', *names])};")
     (out / "sw.js").write_text(worker.replace("VERSION", digest.hexdigest()[:12]))
 
