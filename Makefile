@@ -10,16 +10,13 @@
 # make .venv     only install
 #
 # Each installs into .venv first, if that has not been done.
-# TORCH=cpu takes PyTorch's CPU builds from its own index: much smaller, for Linux without a GPU.
+# Without an NVIDIA GPU, PyTorch's CPU builds are taken, from its own index: much smaller.
+# If that cannot be reached, they come from the ordinary one. TORCH=cpu and TORCH=cuda choose.
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-ifeq ($(TORCH),cpu)
-INSTALL_TORCH := $(INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu
-else
-INSTALL_TORCH := $(INSTALL)
-endif
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # What `make quick` leaves out: whatever trains, runs a notebook or starts a server.
@@ -27,11 +24,13 @@ SLOW := bench browser cli examples faults lessons make page runs site training
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+# A photo that is chosen in a lesson is one message, and Jupyter's server takes 10 MB otherwise.
+UPLOADS := "{'websocket_max_message_size': 209715200}"
 
 .PHONY: lab test quick check lessons site bench web weights .venv clean
 
 lab: .venv
-	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.tornado_settings=$(UPLOADS) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
 
 test: .venv
 	@if command -v npm > /dev/null; then $(MAKE) web; else echo "no npm: the tests of the page alone are skipped"; fi
@@ -81,8 +80,12 @@ weights: .venv
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@echo "Installing into .venv: a few minutes, once."
-	$(INSTALL_TORCH) --constraint constraints.txt torch torchvision
-	$(INSTALL) --constraint constraints.txt --editable ".[lessons,test,check,site,onnx,serve]"
+ifeq ($(TORCH),cpu)
+	@{ $(INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu \
+		--constraint constraints.txt torch torchvision; } 2> /dev/null || \
+		echo "PyTorch's own index cannot be used here: its ordinary build follows, on Linux with CUDA, 5 GB."
+endif
+	$(INSTALL) --editable ".[lessons,test,check,site,onnx,serve]"
 	@touch $@
 
 clean:
