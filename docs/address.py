@@ -5,10 +5,11 @@ python docs/address.py https://github.com/OWNER/NAME
 The one place where it is kept is `Repository` in pyproject.toml.
 """
 
+import os
 import re
-import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,12 +54,24 @@ def replace(text: str, name: str) -> str:
     return SITE.sub(f"https://{owner}.github.io/{project}", text)
 
 
+def project_files() -> list[Path]:
+    """The project's own files: all but what .gitignore names.  An unpacked source distribution has no git."""
+    ignored = [".git", *(line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split())]
+
+    def own(names: list[str]) -> list[str]:
+        return [name for name in names if not any(fnmatch(name, pattern) for pattern in ignored)]
+
+    paths = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = own(folders)
+        paths += [Path(folder, name) for name in own(names)]
+    return sorted(paths)
+
+
 def files() -> list[Path]:
     """The project's files that may hold the address."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     kinds = {".md", ".toml", ".cff", ".ipynb", ".json", ".yml"}
-    paths = [ROOT / name for name in listed.splitlines()]
-    return [path for path in paths if path.suffix in kinds or path.name == "first_cell.py"]
+    return [path for path in project_files() if path.suffix in kinds or path.name == "first_cell.py"]
 
 
 def main() -> int:

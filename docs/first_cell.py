@@ -6,9 +6,16 @@ import sys
 
 if importlib.util.find_spec("colorize_lib") is None:
     repository = "https://github.com/OWNER/colorize"
-    subprocess.run(["git", "clone", "--quiet", "--depth=1", repository, "colorize"], check=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "-e", "./colorize[lessons]"], check=True
-    )
+    try:
+        if not os.path.exists("colorize/pyproject.toml"):
+            subprocess.run(["git", "clone", "--quiet", "--depth=1", repository, "colorize"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "-e", "./colorize[lessons]"], check=True
+        )
+    except (subprocess.CalledProcessError, OSError):
+        raise ConnectionError(
+            "The course could not be fetched and installed. Is there a network? "
+            "In Kaggle: Settings, Internet on. Then run this cell again."
+        ) from None
     sys.path.insert(0, os.path.abspath("colorize"))
     os.chdir("colorize/lessons")

@@ -141,19 +141,17 @@ def test_what_colours_with_graphs_imports_no_torch(module):
     assert not loaded & {"torch", "torchvision", "timm"}
 
 
-def test_files_name_no_machine_and_no_registry(root):
-    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True).stdout.split("\n")
+def test_files_name_no_machine_and_no_registry(docs):
     words = re.compile(
         "|".join(("/" + "home/", "/" + "work/", "/" + "root/", "pypi" + r"\.org", "python" + "hosted"))
     )
-    for name in filter(None, tracked):
-        path = root / name
+    for path in docs("address").project_files():
         if (
             path.suffix in {".py", ".md", ".toml", ".yml", ".txt", ".ipynb", ".csv"}
             or path.name == "Makefile"
         ):
             found = words.search(path.read_text(encoding="utf-8"))
-            assert not found, f"{name}: {found.group()}"
+            assert not found, f"{path}: {found.group()}"
 
 
 def test_the_readmes_python_runs(root, tmp_path, monkeypatch):
@@ -229,18 +227,80 @@ def test_the_first_cell_does_nothing_where_the_package_is(first_cell, monkeypatc
     assert calls == []
 
 
-def test_the_first_cell_fetches_and_installs_the_package(first_cell, monkeypatch):
-    calls = []
+@pytest.fixture
+def run_without_the_package(first_cell, monkeypatch, tmp_path):
+    """Runs the first cell in an empty folder where the package is missing; a failing command raises its error."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command[:4]))
-    monkeypatch.setattr(os, "chdir", calls.append)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    exec(first_cell, {})
-    assert calls == [
-        ["git", "clone", "--quiet", "--depth=1"],
-        [sys.executable, "-m", "pip", "install"],
-        "colorize/lessons",
-    ]
+    monkeypatch.chdir(tmp_path)
+
+    def run(error: Exception | None = None) -> list[str]:
+        calls = []
+
+        def command(words, check):
+            calls.append(" ".join(words[:4]).replace(sys.executable, "python"))
+            if error:
+                raise error
+            if words[0] == "git":
+                (tmp_path / "colorize/lessons").mkdir(parents=True)
+                (tmp_path / "colorize/pyproject.toml").touch()
+
+        monkeypatch.setattr(subprocess, "run", command)
+        exec(first_cell, {})
+        return calls
+
+    return run
+
+
+CLONE, INSTALL = "git clone --quiet --depth=1", "python -m pip install"
+
+
+@pytest.fixture
+def run_without_the_package(first_cell, monkeypatch, tmp_path):
+    """Runs the first cell in a folder where the package is missing, and returns its commands; they fail with `error`."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+
+    def run(error: Exception | None = None) -> list[str]:
+        calls = []
+
+        def command(words, check):
+            calls.append(" ".join(words[:4]).replace(sys.executable, "python"))
+            if error:
+                raise error
+            if words[0] == "git":
+                a_clone(tmp_path)
+
+        monkeypatch.setattr(subprocess, "run", command)
+        exec(first_cell, {})
+        return calls
+
+    return run
+
+
+def a_clone(folder):
+    (folder / "colorize/lessons").mkdir(parents=True)
+    (folder / "colorize/pyproject.toml").touch()
+
+
+CLONE, INSTALL = "git clone --quiet --depth=1", "python -m pip install"
+
+
+def test_the_first_cell_fetches_and_installs_the_package(run_without_the_package, tmp_path):
+    assert run_without_the_package() == [CLONE, INSTALL]
+    assert os.getcwd() == os.path.realpath(tmp_path / "colorize/lessons")
+
+
+def test_the_first_cell_goes_on_where_it_was_stopped(run_without_the_package, tmp_path):
+    a_clone(tmp_path)
+    assert run_without_the_package() == [INSTALL]
+
+
+@pytest.mark.parametrize("error", [subprocess.CalledProcessError(128, "git"), FileNotFoundError("git")])
+def test_the_first_cell_says_what_helps_without_a_network(run_without_the_package, error):
+    with pytest.raises(ConnectionError, match="Is there a network. In Kaggle: Settings, Internet on"):
+        run_without_the_package(error)
 
 
 def test_lessons_that_install_the_package_do_it_with_the_first_cell(first_cell, root):
