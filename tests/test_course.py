@@ -139,3 +139,12 @@ def test_the_quiz_is_readable_without_a_kernel(lesson):
 def test_a_question_has_its_answer_among_its_options():
     assert Choice("?", ["a", "b"], 1).right in (0, 1)
     assert Number("?", 2.5).within == 0
+
+
+def test_what_a_lesson_writes_lies_in_build_wherever_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(notes, "BUILD", tmp_path / "repository/build")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (notes.lesson_folder("02") / "phone.jpg").touch()
+    assert (tmp_path / "repository/build/lesson_02/phone.jpg").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -72,6 +72,17 @@ def test_no_cell_is_skipped(notebook):
         assert not text(cell).startswith("%%script"), text(cell)
 
 
+def test_files_do_not_depend_on_the_working_directory(notebook):
+    """Editors choose another one than Jupyter; `lesson_folder` is the place for what a lesson writes."""
+    trees = [
+        ast.parse(re.sub("^[!%].*", "", text(cell), flags=re.MULTILINE)) for cell in cells(notebook, "code")
+    ]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    fixed = [ast.unparse(call) for call in calls if ast.unparse(call.func) == "Path"]
+    fixed = [call for call in fixed if re.match(r"Path\(['\"][^/]", call)]
+    assert fixed == []
+
+
 def test_it_checks_itself(notebook):
     checks = sum(text(cell).count("assert ") for cell in cells(notebook, "code"))
     assert checks >= 5

@@ -229,34 +229,6 @@ def test_the_first_cell_does_nothing_where_the_package_is(first_cell, monkeypatc
 
 @pytest.fixture
 def run_without_the_package(first_cell, monkeypatch, tmp_path):
-    """Runs the first cell in an empty folder where the package is missing; a failing command raises its error."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-
-    def run(error: Exception | None = None) -> list[str]:
-        calls = []
-
-        def command(words, check):
-            calls.append(" ".join(words[:4]).replace(sys.executable, "python"))
-            if error:
-                raise error
-            if words[0] == "git":
-                (tmp_path / "colorize/lessons").mkdir(parents=True)
-                (tmp_path / "colorize/pyproject.toml").touch()
-
-        monkeypatch.setattr(subprocess, "run", command)
-        exec(first_cell, {})
-        return calls
-
-    return run
-
-
-CLONE, INSTALL = "git clone --quiet --depth=1", "python -m pip install"
-
-
-@pytest.fixture
-def run_without_the_package(first_cell, monkeypatch, tmp_path):
     """Runs the first cell in a folder where the package is missing, and returns its commands; they fail with `error`."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -30,9 +30,9 @@ The cells of a lesson carry tags.  tests/test_answers.py holds each lesson to th
 """
 
 from .checks import NotYet, expect, expect_same, expect_shape, expect_written, judge
-from .notes import MY_PHOTO, Choice, Notes, Number, load_answers, my_photo
+from .notes import MY_PHOTO, Choice, Notes, Number, lesson_folder, load_answers, my_photo
 
 __all__ = [
-    "MY_PHOTO", "Choice", "Notes", "NotYet", "Number", "expect", "expect_same", "expect_shape", "expect_written", "judge", "load_answers",
+    "MY_PHOTO", "Choice", "Notes", "NotYet", "Number", "expect", "expect_same", "expect_shape", "expect_written", "judge", "lesson_folder", "load_answers",
     "my_photo",
 ]  # fmt: skip

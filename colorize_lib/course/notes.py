@@ -1,6 +1,7 @@
 """A learner's notes on one lesson: guesses, functions, a quiz."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,7 +13,8 @@ from typing import Any
 from .checks import judge
 
 ANSWERS = Path(__file__).resolve().parents[2] / "lessons" / "solutions" / "answers"
-MY_PHOTO = Path(__file__).resolve().parents[2] / "build" / "my_photo.png"  # the learner's own, from lesson 00
+BUILD = Path(__file__).resolve().parents[2] / "build"
+MY_PHOTO = BUILD / "my_photo.png"  # the learner's own, from lesson 00
 _HERE = Path(__file__).parent
 
 
@@ -61,6 +63,20 @@ class Page:
 
     def __repr__(self) -> str:
         return self.text
+
+
+def lesson_folder(lesson: str) -> Path:
+    """A folder for what a lesson writes, in build/ of the repository, whatever the working directory is.
+
+    Args:
+        lesson: the lesson's number, such as "02".
+    """
+    folder = BUILD / f"lesson_{lesson}"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(os.path.relpath(folder))  # short, where a sentence names it
+    except ValueError:  # on another drive
+        return folder
 
 
 def my_photo(otherwise: Path) -> Path:
