@@ -24,13 +24,11 @@ SLOW := bench browser cli examples faults lessons make page runs site training
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-# A photo that is chosen in a lesson is one message, and Jupyter's server takes 10 MB otherwise.
-UPLOADS := "{'websocket_max_message_size': 209715200}"
 
 .PHONY: lab test quick check lessons site bench web weights .venv clean
 
 lab: .venv
-	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.tornado_settings=$(UPLOADS) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
 
 test: .venv
 	@if command -v npm > /dev/null; then $(MAKE) web; else echo "no npm: the tests of the page alone are skipped"; fi

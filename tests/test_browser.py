@@ -61,12 +61,22 @@ def lab(tmp_path):
         server.wait(timeout=TIMEOUT)
 
 
+def choose(page, file: Path) -> None:
+    with page.expect_file_chooser() as choosing:
+        page.get_by_role("button", name="Choose photos").click()
+    choosing.value.set_files(file)
+
+
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)")
 def test_upload_download_and_blind_test(lab, tmp_path, photo):
     from playwright.sync_api import expect, sync_playwright
 
     Image.fromarray(photo[:300, :400]).convert("L").save(tmp_path / "grey & old.png")
     Image.fromarray(photo[:300, :400]).save(tmp_path / "photo.jpg")
+    more_than_jupyter_takes_at_once = bytes(11 << 20)  # after its end, where nobody looks
+    (tmp_path / "big.jpg").write_bytes(
+        (tmp_path / "photo.jpg").read_bytes() + more_than_jupyter_takes_at_once
+    )
     notebook = json.loads(LESSON.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         cell |= {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
@@ -93,10 +103,10 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
 
-        with page.expect_file_chooser() as choosing:
-            page.get_by_role("button", name="Choose photos").click()
-        choosing.value.set_files(tmp_path / "grey & old.png")
         link = page.locator("a[download]")
+        choose(page, tmp_path / "big.jpg")
+        expect(link).to_have_text("Download big in colour.jpg", timeout=TIMEOUT * 1000)
+        choose(page, tmp_path / "grey & old.png")
         expect(link).to_have_text("Download grey & old in colour.png", timeout=TIMEOUT * 1000)
         with page.expect_download() as arriving:
             link.click()

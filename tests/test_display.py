@@ -2,7 +2,6 @@
 
 import base64
 import re
-from datetime import datetime
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -13,6 +12,7 @@ from PIL import Image
 
 from colorize_lib import data, display
 from colorize_lib.colorizer import Colorizer
+from colorize_lib.display.uploads import Uploads
 from colorize_lib.models import Unet
 from colorize_lib.photos import open_photo
 
@@ -98,12 +98,36 @@ def colorizer():
     return Colorizer.from_pretrained(device="cpu")
 
 
+def send(upload, number: int, name: str, data: bytes, last: bool = True, piece: int = 1 << 19) -> None:
+    """Send a file to an upload button, as the browser would."""
+    for start in range(0, len(data) or 1, piece):
+        about = {"choice": 1, "number": number, "name": name, "start": start}
+        about["last"] = last and start + piece >= len(data)
+        upload._take(upload, about, [memoryview(data[start : start + piece])])
+
+
 def choose(box, name: str, data: bytes) -> str:
-    """What the box shows when a file is chosen, as the browser would send it."""
-    file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
-    box.children[0].value = (file | {"last_modified": datetime.now()},)
+    """What the box shows when a file is chosen."""
+    send(box.children[0], 0, name, data)
     (result,) = box.children[-1].children
     return result.value
+
+
+def test_files_arrive_whole_in_pieces():
+    upload, big = Uploads(), bytes(range(256)) * 100
+    send(upload, 0, "big", big, last=False, piece=1000)
+    send(upload, 1, "empty", b"", last=False)
+    assert upload.files == []
+    send(upload, 2, "small", b"abc")
+    assert upload.files == [("big", big), ("empty", b""), ("small", b"abc")]
+
+
+def test_a_choice_that_broke_off_leaves_nothing_in_the_next():
+    upload = Uploads()
+    send(upload, 0, "lost", b"lost" * 9, last=False)
+    send(upload, 1, "lost, too", b"lost", last=False)
+    send(upload, 0, "found", b"found")
+    assert upload.files == [("found", b"found")]
 
 
 def downloaded(shown: str) -> bytes:

@@ -31,10 +31,9 @@ def colour_uploads(colorizer: Colorizer, keep: Path | None = None) -> Any:
     """
     import ipywidgets as widgets
 
-    upload = widgets.FileUpload(
-        accept="image/*,.heic,.heif,.tif,.tiff", multiple=True, description="Choose photos"
-    )
-    upload.layout.width = "180px"
+    from .uploads import Uploads
+
+    upload = Uploads()
     options = {"continuous_update": False, "style": {"description_width": "80px"}}
     saturation = widgets.FloatSlider(1.0, min=0, max=2, step=0.1, description="saturation", **options)
     resolution = widgets.IntSlider(
@@ -43,22 +42,21 @@ def colour_uploads(colorizer: Colorizer, keep: Path | None = None) -> Any:
     results = widgets.VBox()
 
     def colour(_: object = None) -> None:
-        results.children = [widgets.HTML("colouring …")] if upload.value else []
+        results.children = [widgets.HTML("colouring …")] if upload.files else []
         chosen = {"saturation": saturation.value, "resolution": resolution.value}
         results.children = [
-            widgets.HTML(_coloured_upload(colorizer, file["name"], bytes(file["content"]), **chosen))
-            for file in upload.value
+            widgets.HTML(_coloured_upload(colorizer, name, data, **chosen)) for name, data in upload.files
         ]
 
-    for control in (upload, saturation, resolution):
-        control.observe(colour, "value")
+    for control, what in ((upload, "files"), (saturation, "value"), (resolution, "value")):
+        control.observe(colour, what)
     if keep is not None:
 
         def keep_last(_: object) -> None:
-            for file in upload.value[-1:]:
-                keep_copy(bytes(file["content"]), file["name"], keep)
+            for name, data in upload.files[-1:]:
+                keep_copy(data, name, keep)
 
-        upload.observe(keep_last, "value")
+        upload.observe(keep_last, "files")
     return widgets.VBox([upload, saturation, resolution, results])
 
 
