@@ -11,6 +11,7 @@ _NAMES = {
     "files": (),
     "downloads": (),
     "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut", "to_rgb"),
+    "png": (),
     "exif": (),
     "profiles": (),
     "deep": (),

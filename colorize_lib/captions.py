@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 
-from .encoding import png_texts
+from .png import texts
 
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _IPTC = 0x0404  # number of a Photoshop resource, as are the next two
@@ -23,39 +22,44 @@ _JP2 = {  # uuids of boxes: JPEG 2000 leaves this to its users, and these three 
 
 def captions(image: ImageFile, file: BinaryIO) -> dict[str, Any]:
     """The metadata of an opened image that is no TIFF, under the names of `encoding.About`; what it lacks is left out."""
-    info = image.info
-    found: dict[str, Any] = {"exif": info.get("exif"), "xmp": info.get("xmp")}
-    comments = [info["comment"]] if isinstance(info.get("comment"), bytes) else []
-    if image.format == "PNG":
-        found |= _of_png(image, file, found)
-        comments = [text if key == "Comment" else f"{key}: {text}" for key, text in _texts(info)]
-        comments = [comment.encode(errors="surrogateescape") for comment in comments]
-    elif isinstance(image, JpegImageFile):
-        # Pillow's `info` has only the last.
-        comments = [data for kind, data in image.applist if kind == "COM"]
-        resources = info.get("photoshop")
-        found["iptc"] = resources.get(_IPTC) if isinstance(resources, dict) else None
-    elif image.format == "PSD":
-        found |= {_PSD[number]: data for number, _, data in getattr(image, "resources", ()) if number in _PSD}
-    elif image.format == "JPEG2000":
-        found |= {_JP2[data[:16]]: data[16:] for data in _boxes(file) if data[:16] in _JP2}
-    if comments and not found.get("texts"):
-        found["texts"] = [_png_text(comment) for comment in comments]
-    exif = found["exif"]
-    while isinstance(exif, bytes) and exif.startswith(b"Exif\0\0"):  # some programs write it twice
-        exif = found["exif"] = exif[6:]
-    found["comments"] = comments
+    found: dict[str, Any] = {"exif": image.info.get("exif"), "xmp": image.info.get("xmp")}
+    comment = image.info.get("comment")
+    found["comments"] = [comment] if isinstance(comment, bytes) else []
+    more = {"PNG": _of_png, "JPEG": _of_jpeg, "MPO": _of_jpeg, "PSD": _of_psd, "JPEG2000": _of_jpeg_2000}
+    if image.format in more:
+        found |= more[image.format](image, file, found)
+    if not found.get("texts"):
+        found["texts"] = [_png_text(comment) for comment in found["comments"]]
+    while isinstance(found["exif"], bytes) and found["exif"].startswith(b"Exif\0\0"):
+        found["exif"] = found["exif"][6:]  # some programs write this head twice
     return {name: value for name, value in found.items() if value and isinstance(value, (bytes, list))}
+
+
+def _of_jpeg(image: ImageFile, *_: object) -> dict[str, Any]:
+    # Pillow's `info` has only the last comment.
+    comments = [data for kind, data in getattr(image, "applist", ()) if kind == "COM"]
+    resources = image.info.get("photoshop")
+    return {"comments": comments, "iptc": resources.get(_IPTC) if isinstance(resources, dict) else None}
+
+
+def _of_psd(image: ImageFile, *_: object) -> dict[str, Any]:
+    return {_PSD[number]: data for number, _, data in getattr(image, "resources", ()) if number in _PSD}
+
+
+def _of_jpeg_2000(_: ImageFile, file: BinaryIO, *__: object) -> dict[str, Any]:
+    return {_JP2[data[:16]]: data[16:] for data in _boxes(file) if data[:16] in _JP2}
 
 
 def _of_png(image: ImageFile, file: BinaryIO, found: dict[str, Any]) -> dict[str, Any]:
     """The texts of a PNG, and what ImageMagick writes into it as text."""
+    comments = [text if key == "Comment" else f"{key}: {text}" for key, text in _texts(image.info)]
     segment = _raw_profile(image, "APP1")  # of a JPEG that became this PNG
     exif = segment if segment.startswith(b"Exif\0\0") else b""
     xmp = segment.removeprefix(_XMP_SEGMENT) if segment.startswith(_XMP_SEGMENT) else b""
     resource = _raw_profile(image, "iptc")  # with a head: 8BIM, its number, a name (mostly empty), its length
     return {
-        "texts": png_texts(file),
+        "comments": [comment.encode(errors="surrogateescape") for comment in comments],
+        "texts": texts(file),
         "exif": found["exif"] or _raw_profile(image, "exif") or exif,
         "xmp": found["xmp"] or _raw_profile(image, "xmp") or xmp,
         "iptc": resource[12 : 12 + int.from_bytes(resource[8:12], "big")]

@@ -1,6 +1,7 @@
 """colorize …: photos in colour, training, evaluation, from the command line."""
 
 import argparse
+import difflib
 import math
 import os
 import shlex
@@ -16,11 +17,15 @@ from .console import make_printable, say
 from .doctor import doctor, doctor_parser
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .colorizer import Colorizer
+    from .encoding import About
     from .light import LightColorizer
     from .metrics import Table
     from .models import Generator
     from .runs import Method
+    from .targets import Plan
 
 DESCRIPTION = """\
 Colour black-and-white photos.
@@ -35,7 +40,6 @@ Colour black-and-white photos.
 'colorize train --help', and so on, say more.
 """
 
-MAX_MEGAPIXELS = 178.956970  # Pillow's own limit
 QUERIES = 24  # colour queries of a new chroma_unet
 
 WEIGHTS_HELP = (
@@ -56,7 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
         "serve": (serve_parser, serve),
     }
     make_parser, run = commands.get(arguments[0] if arguments else "", (photo_parser, colorize))
-    options = make_parser().parse_args(arguments[1:] if run is not colorize else arguments)
+    parser = make_parser()
+    options = parser.parse_args(_with_dashes(parser, arguments[1:] if run is not colorize else arguments))
+    if run is colorize:
+        _check_command(parser, str(options.photos[0]), list(commands))
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.showwarning = lambda message, *_, **__: say(f"colorize: {message}", sys.stderr)
     warnings.filterwarnings("ignore", module="PIL")  # our own sentence about the photo says what matters
@@ -75,6 +82,30 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
+def _with_dashes(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """An argument that is an existing file is no option, whatever it begins with: -old.jpg is ./-old.jpg."""
+    options = {name for action in parser._actions for name in action.option_strings}
+    return [
+        os.path.join(".", argument)
+        if argument.startswith("-") and argument not in options and os.path.lexists(argument)
+        else argument
+        for argument in arguments
+    ]
+
+
+def _check_command(parser: argparse.ArgumentParser, first: str, commands: list[str]) -> None:
+    """A mistyped command must not be taken for a photo, and what follows it for photos to be coloured."""
+    if (
+        first.isalpha()
+        and not os.path.lexists(first)
+        and (near := difflib.get_close_matches(first.lower(), commands, 1))
+    ):
+        parser.exit(
+            2,
+            f"colorize: {first} does not exist: did you mean 'colorize {near[0]}'? Commands stand first.\n",
+        )
+
+
 def _check_working_directory() -> None:
     """PyTorch's libraries end the program where it was deleted."""
     try:
@@ -87,6 +118,8 @@ def _check_working_directory() -> None:
 
 def _path(text: str) -> Path:
     """A path as a user types it; `--out=~/photos` reaches us with its ~, which the shell leaves there."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("pipes are not taken: save the photo to a file, and give its name")
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text} is an address, and this takes files: download it first")
     return Path(_name(text))
@@ -102,6 +135,25 @@ def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    _add_photos(parser)
+    _add_results(parser)
+    weights = parser.add_mutually_exclusive_group()
+    _add_weights(weights)
+    weights.add_argument(
+        "--graphs",
+        type=_path,
+        metavar="DIR",
+        help="colour without PyTorch, by the graphs that "
+        "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only",
+    )
+    _add_device(parser)
+    return parser
+
+
+def _add_photos(parser: argparse.ArgumentParser) -> None:
+    """What is coloured, and how strongly."""
+    from .photos import MAX_PIXELS
+
     parser.add_argument(
         "photos",
         nargs="+",
@@ -110,18 +162,9 @@ def photo_parser() -> argparse.ArgumentParser:
         help="image files, folders of them, or patterns such as '*.jpg'",
     )
     parser.add_argument(
-        "-o",
-        "--out",
-        type=_path,
-        default=Path("colorized"),
-        metavar="DIR",
-        help="where the coloured photos go, under their own names (default: colorized)",
-    )
-    parser.add_argument(
-        "--overwrite",
+        "--only-grey",
         action="store_true",
-        help="replace files that are in DIR already; "
-        "by default they are skipped, so that an interrupted run can be continued",
+        help="leave out photos that are in colour already; grey and sepia ones are coloured",
     )
     parser.add_argument(
         "--saturation",
@@ -138,11 +181,29 @@ def photo_parser() -> argparse.ArgumentParser:
         "more gives finer, but less reliable colour (default: the resolution named in the weights)",
     )
     parser.add_argument(
-        "--quality",
-        type=int,
-        default=95,
+        "--max-megapixels",
+        type=float,
+        default=MAX_PIXELS / 1e6,
         metavar="N",
-        help="quality of JPEG and WebP, up to 100 (default: 95); PNG and TIFF are lossless",
+        help=f"size above which a photo is skipped, so that none fills the memory (default: {MAX_PIXELS / 1e6:.0f})",
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    """Where the results go, and as what."""
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=_path,
+        default=Path("colorized"),
+        metavar="DIR",
+        help="where the coloured photos go, under their own names (default: colorized)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that are in DIR already; "
+        "by default they are skipped, so that an interrupted run can be continued",
     )
     parser.add_argument(
         "--format",
@@ -150,11 +211,11 @@ def photo_parser() -> argparse.ArgumentParser:
         help="file format of the results (default: the photo's own where it can be written, else png)",
     )
     parser.add_argument(
-        "--max-megapixels",
-        type=float,
-        default=MAX_MEGAPIXELS,
+        "--quality",
+        type=int,
+        default=95,
         metavar="N",
-        help="size above which a photo is skipped, so that none fills the memory (default: 179)",
+        help="quality of JPEG and WebP, up to 100 (default: 95); PNG and TIFF are lossless, and so is a WebP if the photo is a lossless one",
     )
     parser.add_argument(
         "--no-mark",
@@ -163,23 +224,10 @@ def photo_parser() -> argparse.ArgumentParser:
         help="results without the note that they were coloured; the note is the EXIF field Software (or, where "
         "that is taken, ProcessingSoftware), and in a PNG also the text Software",
     )
-    weights = parser.add_mutually_exclusive_group()
-    _add_weights(weights)
-    weights.add_argument(
-        "--graphs",
-        type=_path,
-        metavar="DIR",
-        help="colour without PyTorch, by the graphs that "
-        "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only",
-    )
-    _add_device(parser)
-    return parser
 
 
 def colorize(options: argparse.Namespace) -> int:
-    from .inference import MARK
-    from .photos import left_out, save_photo
-    from .targets import identity, plan
+    from .targets import plan
 
     if not 0 <= options.saturation < math.inf:
         raise ValueError(
@@ -191,42 +239,63 @@ def colorize(options: argparse.Namespace) -> int:
         raise ValueError(f"--max-megapixels {options.max_megapixels}: take more than 0, such as 500")
     suffix = f".{options.format}" if options.format else None
     work = plan(options.photos, options.out, options.overwrite, suffix)
-    mark = MARK if options.mark else ""
-    done, partly, made = 0, 0, set()
-    if work.targets:
-        colorizer = _colorizer(options)
-        bar = len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty()
-        for photo, rgb in colorizer.many(
-            work.targets,
-            failures=work.failures,
-            progress=bar,
-            saturation=options.saturation,
-            max_pixels=round(options.max_megapixels * 1e6),
-        ):
-            target = work.targets[photo]
-            if identity(target) in made:  # a.jpg and A.jpg, on a disk that does not tell them apart
-                work.failures.append(
-                    f"{photo} would overwrite {target}, the coloured version of another photo"
-                )
-                continue
-            try:
-                save_photo(
-                    target, rgb, like=photo, overwrite=options.overwrite, quality=options.quality, mark=mark
-                )
-            except FileExistsError:  # another run has made it meanwhile
-                work.existing += 1
-                continue
-            except (ValueError, OSError) as error:
-                work.failures.append(str(error))
-                continue
-            done += 1
-            made.add(identity(target))
-            rest = left_out(photo)
-            partly += bool(rest)
-            say(f"{target}" + (f" ({rest} left out)" if rest else ""))
-    return _report(
-        done, work.failures, "coloured", work.existing, partly=partly, passed_over=work.passed_over
+    seen = _colour(work, options) if work.targets else Counter()
+    anew = "of them in colour already (--only-grey leaves such photos out)"
+    notes = {
+        "of them only in part (above: how many pages or frames were left out)": seen["in part"],
+        "left out, in colour already" if options.only_grey else anew: seen["in colour"],
+        "there already (--overwrite replaces them)": work.existing,
+    }
+    return _report(seen["done"], work.failures, "coloured", notes, work.passed_over, work.existing)
+
+
+def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
+    """Colour the photos of a plan; returns how many were done, of these only in part, and in colour already."""
+    from .inference import MARK, colour_many
+    from .photos import read_photo, save_photo
+    from .profiles import is_in_colour
+    from .targets import identity
+
+    colorizer, seen, made = _colorizer(options), Counter(), set()
+
+    def colour(photo: "tuple[np.ndarray, About]") -> "tuple[np.ndarray, About] | None":
+        pixels, about = photo
+        in_colour = is_in_colour(pixels)
+        seen["in colour"] += in_colour
+        if in_colour and options.only_grey:
+            return None
+        return colorizer(pixels, saturation=options.saturation), about
+
+    coloured = colour_many(
+        colour,
+        work.targets,
+        failures=work.failures,
+        progress=len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty(),
+        max_pixels=round(options.max_megapixels * 1e6),
+        read=read_photo,
     )
+    for photo, result in coloured:
+        if result is None:
+            continue
+        target, (pixels, about) = work.targets[photo], result
+        if identity(target) in made:  # a.jpg and A.jpg, on a disk that does not tell them apart
+            work.failures.append(f"{photo} would overwrite {target}, the coloured version of another photo")
+            continue
+        try:
+            mark = MARK if options.mark else ""
+            save_photo(
+                target, pixels, like=about, overwrite=options.overwrite, quality=options.quality, mark=mark
+            )
+        except FileExistsError:  # another run has made it meanwhile
+            work.existing += 1
+            continue
+        except (ValueError, OSError) as error:
+            work.failures.append(str(error))
+            continue
+        made.add(identity(target))
+        seen.update({"done": 1, "in part": bool(about.left_out)})
+        say(f"{target}" + (f" ({about.left_out} left out)" if about.left_out else ""))
+    return seen
 
 
 def _colorizer(options: argparse.Namespace) -> "Colorizer | LightColorizer":
@@ -432,7 +501,7 @@ def train(options: argparse.Namespace) -> int:
     if not PartialState().is_main_process:
         return 1 if skipped else 0
     say(f"weights: {out / 'generator.safetensors'}")
-    return _report(sum(photos), skipped, "used", grey=grey)
+    return _report(sum(photos), skipped, "used", {"near-grey left out (--keep-grey keeps them)": grey})
 
 
 def _command() -> dict[str, str]:
@@ -739,24 +808,19 @@ def _report(
     done: int,
     failures: list[str],
     verb: str,
-    existing: int = 0,
-    grey: int = 0,
-    partly: int = 0,
+    notes: dict[str, int] | None = None,
     passed_over: Counter[str] | None = None,
+    existing: int = 0,
 ) -> int:
     """Print the summary; returns the exit code."""
     for failure in failures:
         say(f"skipped: {failure}", sys.stderr)
+    counts = {**(notes or {}), "skipped": len(failures)}
     parts = [f"{_count(done, 'photo')} {verb}"]
-    parts += (
-        [f"{partly} of them only in part (above: how many pages or frames were left out)"] if partly else []
-    )
-    parts += [f"{existing} there already (--overwrite replaces them)"] if existing else []
-    parts += [f"{grey} near-grey left out (--keep-grey keeps them)"] if grey else []
-    parts += [f"{len(failures)} skipped"] if failures else []
-    if passed_over and (others := passed_over.total()):
+    parts += [f"{count} {note}" for note, count in counts.items() if count]
+    if passed_over:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(passed_over.items()))
-        parts += [f"{_count(others, 'file')} passed over that are no photos ({kinds})"]
+        parts += [f"{_count(passed_over.total(), 'file')} passed over for their suffix ({kinds})"]
     say(", ".join(parts))
     return 0 if not failures else 1 if done or existing else 2
 

@@ -66,7 +66,7 @@ def page_profile(page: tifffile.TiffPage) -> bytes | None:
 
 
 def read_page(page: tifffile.TiffPage) -> np.ndarray:
-    """(H, W, 3) sRGB on white, as the page lies: uint16 for 9 to 16 bits, uint8 for 1 to 8.
+    """(H, W, 3 or, with transparency, 4) sRGB, as the page lies: uint16 for 9 to 16 bits, uint8 for 1 to 8.
 
     Raises:
         ValueError: for other pixels, or if they are cut off.
@@ -93,7 +93,7 @@ def read_page(page: tifffile.TiffPage) -> np.ndarray:
         if alpha is None and kind in (1, 2):
             alpha = pixels[..., extra : extra + 1]
             colour = _unmultiplied(colour, alpha) if kind == 1 else colour
-    rgb = _on_white(samples_to_srgb(colour, page_profile(page)), alpha)
+    rgb = _with_alpha(samples_to_srgb(colour, page_profile(page)), alpha)
     return to_8_bit(rgb) if page.bitspersample <= 8 else rgb
 
 
@@ -143,7 +143,7 @@ def read_png_16(file: BinaryIO, profile: bytes | None) -> np.ndarray:
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     colours = 1 if pixels.shape[2] < 3 else 3
     alpha = pixels[..., colours:] if pixels.shape[2] > colours else None
-    return _on_white(samples_to_srgb(pixels[..., :colours], profile), alpha)
+    return _with_alpha(samples_to_srgb(pixels[..., :colours], profile), alpha)
 
 
 def bits_of_png(file: BinaryIO) -> int:
@@ -151,8 +151,5 @@ def bits_of_png(file: BinaryIO) -> int:
     return file.read(1)[0]
 
 
-def _on_white(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    if alpha is None:
-        return rgb
-    share = alpha / np.float32(65535)
-    return np.rint(rgb * share + 65535 * (1 - share)).astype(np.uint16)
+def _with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    return rgb if alpha is None else np.dstack([rgb, alpha])

@@ -3,21 +3,21 @@
 import struct
 import zlib
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
 from PIL import Image
 
 from .exif import RESOLUTION_UNIT, Field, descriptive, first_fields, with_fields, with_resolution
-from .profiles import to_8_bit
+from .profiles import on_white, to_8_bit
 
 _EXIF = b"Exif\0\0"
 _SEGMENT = 65533  # bytes that a segment of a JPEG holds
 
 
 class About(NamedTuple):
-    """The metadata of an image file.  All but the resolution are bytes, which are copied without being decoded."""
+    """What an image file holds beside its pixels.  Texts are bytes, which are copied without being decoded."""
 
     exif: bytes = b""  # without the leading "Exif\0\0"
     dpi: tuple[float, float] | None = None
@@ -25,6 +25,10 @@ class About(NamedTuple):
     iptc: bytes = b""
     comments: list[bytes] = []  # for a JPEG
     texts: list[bytes] = []  # for a PNG: kind and body
+    turned: bool = False  # the pixels lie on their side in the file
+    lossless: bool = False  # of a WebP
+    modified: int | None = None  # the file's date, in nanoseconds since 1970
+    left_out: str = ""  # such as "2 of 3 pages"
 
 
 def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) -> bytes:
@@ -32,22 +36,25 @@ def encode(kind: str, rgb: np.ndarray, about: About, quality: int, mark: str) ->
 
     Args:
         kind: JPEG, PNG, TIFF, WEBP or BMP.
-        rgb: (H, W, 3) uint8 or uint16; only PNG and TIFF keep the latter.
+        rgb: (H, W, 3), or with transparency (H, W, 4), uint8 or uint16; only PNG and TIFF keep the latter.
+            JPEG and BMP hold no transparency, and get the picture on white.
         about: metadata; a BMP takes only the resolution.
-        quality: quality of JPEG and WebP, up to 100.
+        quality: quality of JPEG and of a WebP that is not `about.lossless`, up to 100.
         mark: a text for PNG; elsewhere it stands in the EXIF data.
     """
     if kind == "TIFF":
         return _encode_tiff(rgb, about)
     if kind == "PNG":
         return _encode_png(rgb, about, mark)
+    effort = {"lossless": True, "exact": True} if about.lossless else {"quality": quality}
     options = {
         "JPEG": {"quality": quality, "subsampling": 0},
-        "WEBP": {"quality": quality, "exif": _with_resolution(about), "xmp": about.xmp},
+        "WEBP": {**effort, "exif": _with_resolution(about), "xmp": about.xmp},
         "BMP": {},
     }[kind]
     buffer = BytesIO()
-    Image.fromarray(to_8_bit(rgb)).save(buffer, kind, dpi=about.dpi or (0, 0), **options)
+    pixels = to_8_bit(rgb if kind == "WEBP" else on_white(rgb))
+    Image.fromarray(pixels).save(buffer, kind, dpi=about.dpi or (0, 0), **options)
     data = buffer.getvalue()
     if kind == "JPEG":
         data = data[:20] + _segments(about) + data[20:]  # behind the start and the JFIF segment
@@ -120,6 +127,7 @@ def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:
         buffer,
         rgb,
         photometric="rgb",
+        extrasamples=["unassalpha"] * (rgb.shape[2] - 3),
         compression="zlib",
         software=False,
         metadata=None,
@@ -133,19 +141,3 @@ def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:
     if about.iptc and 33723 not in fields:
         fields[33723] = Field(7, len(about.iptc), about.iptc)
     return with_fields(data, fields) if fields else data
-
-
-def png_texts(file: BinaryIO) -> list[bytes]:
-    """The texts of a PNG, each as its kind and its body, but for XMP data and all profiles but IPTC captions."""
-    file.seek(0)
-    data, at, found = file.read(), 8, []
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        text = data[at + 4 : end - 4]
-        profile = text[4:].startswith((b"Raw profile type", b"XML:com.adobe"))
-        if text[:4] in (b"tEXt", b"zTXt", b"iTXt") and (
-            not profile or text[4:].startswith(b"Raw profile type iptc")
-        ):
-            found.append(text)
-        at = end
-    return found

@@ -15,23 +15,8 @@ SOFTWARE, PROCESSING_SOFTWARE = 0x0131, 0x000B
 ASCII = 2  # the type of a text
 
 _SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8,
+}  # fmt: skip
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005  # fields that point to a directory
 _X_RESOLUTION, _Y_RESOLUTION = 0x011A, 0x011B
 _COLOR_SPACE, _PIXEL_X, _PIXEL_Y = 0xA001, 0xA002, 0xA003

@@ -1,26 +1,32 @@
 """Files written whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, modified: int | None = None) -> None:
     """Write a file under a temporary name beside it, then rename: a reader never sees half of it.
 
     The data are on the disk before the name is, so that a power cut leaves the old file or the new one.
+
+    Args:
+        path: file to write, or to replace.
+        data: its content.
+        modified: its modification date, in nanoseconds since 1970; None: now.
     """
     # The temporary name is short: the file's own may be as long as a name can be.
-    handle, name = tempfile.mkstemp(prefix=".colorize-", dir=path.parent)
+    temporary = path.with_name(f".colorize-{secrets.token_hex(6)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        if modified is not None:
+            os.utime(temporary, ns=(modified, modified))
+        os.replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -32,9 +38,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -2,24 +2,34 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from .photos import SUFFIXES
 
+# Folders in which a system keeps thumbnails, deleted files and other copies, beside those that are hidden.
+_SYSTEM = {
+    "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",  # Synology, QNAP
+    "$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found",
+}  # fmt: skip
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")  # of a JPEG, a PNG, a TIFF
+
 
 class Contents(NamedTuple):
-    """What is in a folder and its subfolders, but for what is hidden."""
+    """What is in a folder and its subfolders, but for what is hidden, and for folders of the system."""
 
     photos: list[Path]
-    others: Counter[str]  # {suffix: files that are no photos}
+    others: Counter[str]  # {suffix: files that are not looked at}
     unreadable: list[Path]  # folders
     left_out: list[Path]  # folders
 
 
 def find_photos(folder: str | Path) -> list[Path]:
-    """All image files in a folder and its subfolders, linked ones too, sorted; hidden ones are left out.
+    """All image files in a folder and its subfolders, linked ones too, sorted.
+
+    What is hidden is left out, and so are folders of the system, such as a NAS's thumbnails (`@eaDir`).
+    A file without a suffix is an image file if it begins like a JPEG, PNG or TIFF.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no photo in it.
@@ -43,7 +53,24 @@ def look_through(folder: str | Path, leave_out: Callable[[Path], bool] | None = 
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: check the path")
-    photos, others, unreadable, left_out = [], Counter(), [], []
+    found = Contents([], Counter(), [], [])
+    for path in _files(folder, leave_out, found):
+        suffix = path.suffix.lower()
+        if path.is_file() and (suffix in SUFFIXES or not suffix and _begins_like_a_photo(path)):
+            found.photos.append(path)
+        else:
+            found.others[suffix or "no suffix"] += 1
+    found.photos.sort()
+    return found
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a name is that of a hidden file or folder, or of a folder of the system."""
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+def _files(folder: Path, leave_out: Callable[[Path], bool] | None, found: Contents) -> Iterator[Path]:
+    """The files below a folder; folders that are not looked into are noted in `found`."""
     seen, waiting, links = set(), [folder], []
     while waiting or links:
         here = waiting.pop() if waiting else links.pop(0)
@@ -51,21 +78,23 @@ def look_through(folder: str | Path, leave_out: Callable[[Path], bool] | None = 
             continue
         seen.add(place)
         if leave_out and here != folder and leave_out(here):
-            left_out.append(here)
+            found.left_out.append(here)
             continue
         try:
-            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+            entries = sorted(entry.name for entry in os.scandir(here) if not is_passed_over(entry.name))
         except OSError:
-            unreadable.append(here)
+            found.unreadable.append(here)
             continue
-        for entry in entries:
-            path = here / entry.name
-            if entry.name.startswith("."):
-                continue
+        for path in (here / name for name in entries):
             if path.is_dir():
                 (links if path.is_symlink() else waiting).append(path)
-            elif path.suffix.lower() in SUFFIXES and path.is_file():
-                photos.append(path)
             else:
-                others[path.suffix.lower() or "no suffix"] += 1
-    return Contents(sorted(photos), others, unreadable, left_out)
+                yield path
+
+
+def _begins_like_a_photo(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8).startswith(_STARTS)
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,21 +31,23 @@ def colour_many(
     failures: list[str] | None = None,
     progress: bool = False,
     max_pixels: int = MAX_PIXELS,
+    read: Callable[..., Any] = open_photo,
 ) -> Iterator[tuple[Photo, Any]]:
     """Colour photos one after the other; while one is coloured, the next one is read.
 
     Args:
-        colour: function for one photo; of a photo given by its path it gets the pixels.
+        colour: function for one photo; of a photo given by its path it gets what `read` returns.
         photos: photos of any kind that `colour` takes, or their paths.  An iterator is read one photo ahead.
         failures: a list that gets a sentence for each photo that cannot be read or
             coloured; the photo is then left out.  None raises the error instead.
         progress: show a progress bar, on stderr.
         max_pixels: the largest file, in pixels, that is read.
+        read: function of a path and `max_pixels`.
 
     Yields:
         (photo, coloured), in the order of `photos`.
     """
-    opened = _one_ahead(lambda photo: _open(photo, max_pixels), photos)
+    opened = _one_ahead(lambda photo: _open(photo, partial(read, max_pixels=max_pixels)), photos)
     if progress:
         from tqdm.auto import tqdm  # a tenth of a second to import, for one photo
 
@@ -106,9 +109,9 @@ def _one_ahead(
             yield waiting[0], waiting[1].result()
 
 
-def _open(photo: Any, max_pixels: int) -> Any:
+def _open(photo: Any, read: Callable[[Any], Any]) -> Any:
     """A photo given by its path is read; an error is returned, to be raised in the caller's thread."""
     try:
-        return open_photo(photo, max_pixels=max_pixels) if isinstance(photo, (str, Path)) else photo
+        return read(photo) if isinstance(photo, (str, Path)) else photo
     except PhotoError as error:
         return error

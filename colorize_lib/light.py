@@ -119,6 +119,11 @@ def _session(path: Path) -> "onnxruntime.InferenceSession":
     try:
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own, of many classes
+        if "IR version" in str(error) or "opset version" in str(error):
+            raise ImportError(
+                f"{path} needs a newer onnxruntime than {onnxruntime.__version__} (our graphs: 1.18 or newer): "
+                "pip install --upgrade onnxruntime"
+            ) from error
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{path} cannot be loaded ({reason}): colorize export --steps {path.parent} --overwrite writes it anew"

@@ -7,10 +7,8 @@ import mmap
 import os
 import re
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -26,7 +24,8 @@ from .deep import bits_of_png, choose_page, is_beyond_pillow, is_raw, page_profi
 from .encoding import About, encode
 from .exif import ORIENTATION, from_tiff, of_copy, with_mark
 from .files import write_whole
-from .profiles import image_to_srgb, samples_to_srgb, to_8_bit
+from .png import SIGNATURE, texts_first
+from .profiles import image_to_srgb, on_white, profile_of, samples_to_srgb, to_8_bit
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, against files that would fill the memory
 
@@ -40,18 +39,21 @@ SUFFIXES = {
     ".ppm", ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda",
     ".vst", ".webp", ".xbm", ".xpm",
 }  # fmt: skip
-_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".tif": "TIFF",
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".tif": "TIFF",
             ".tiff": "TIFF", ".webp": "WEBP", ".bmp": "BMP"}  # fmt: skip
 
 # Brands of HEIC, the format of many phones, which Pillow reads through the extra `heic`.
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
-_PNG = b"\x89PNG\r\n\x1a\n"
-_LONG_TEXT, _ALL_TEXTS = 1 << 20, 1 << 25  # bytes of a text in a PNG, and of all: Pillow refuses it for more
 
-# Parts of a photo's XMP data that its upright copy must not have: the orientation, and thumbnails.
-_OF_THE_PIXELS = re.compile(
-    rb"tiff:Orientation=[\"']\d*[\"']?|<tiff:Orientation>\s*\d*\s*(?:</tiff:Orientation>)?"
-    rb"|<xmp:Thumbnails>.*?</xmp:Thumbnails>",
+# Parts of a photo's XMP data that its upright copy must not have: the orientation, thumbnails, and what describes a
+# film, a gain map or a depth map behind the photo, or a second block of XMP data.
+_NAMES = (
+    rb"tiff:Orientation|xmp:Thumbnails|G?Camera:(?:MotionPhoto|MicroVideo)\w*|xmpNote:HasExtendedXMP"
+    rb"|(?:hdrgm|HDRGainMap|apdi|GDepth|GImage|GAudio|GContainer|Container|GContainerItem|Item):\w+"
+)
+_NOT_OF_A_COPY = re.compile(
+    rb"(?<![\w:])(?:%b)\s*=\s*(?:\"[^\"]*\"?|'[^']*'?)|<(%b)(?:\s[^>]*?)?(?:/>|>.*?(?:</\1\s*>|\Z))"
+    % (_NAMES, _NAMES),
     re.DOTALL,
 )
 _ORIENTATION_IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')  # where Pillow looks, too
@@ -97,38 +99,32 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
     if min_side is not None and not min_side >= 1:
         raise ValueError(f"a side of {min_side} pixels shows nothing: take 1 or more")
     with _picture(path, max_pixels) as picture:
-        content = _content(picture)
-        if isinstance(content, np.ndarray):
-            rgb = _upright(content, picture.orientation)
-            return rgb if min_side is None else np.array(_shrink(Image.fromarray(to_8_bit(rgb)), min_side))
-        image = _shrink(content, min_side)
-        image.load()
-        _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
-        rgb = np.array(on_white(to_srgb(image)))
-        return _upright(rgb, picture.orientation if picture.page is None else 1)  # Pillow has turned a TIFF
+        return on_white(_pixels(picture, path, max_pixels, min_side))
 
 
-def left_out(path: str | Path) -> str:
-    """What `open_photo` does not read of a file, such as "2 of 3 pages"; "" if it is all read.
+def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, About]:
+    """Read an image file once: its pixels, and what it holds beside them, which `save_photo` takes as `like`.
 
-    Thumbnails of a page do not count.
+    Args:
+        path: the file.
+        max_pixels: a larger photo is refused before it fills the memory.
+
+    Returns:
+        pixels: as `open_photo` gives them; or (H, W, 4), if some are transparent.
+        about: metadata, date, and what was left out, such as "2 of 3 pages" (thumbnails of a page do not count).
+
+    Raises:
+        PhotoError: as `open_photo` does.
     """
-    try:
-        with _picture(path, MAX_PIXELS) as picture:
-            if picture.page is None:
-                rest, kind = _other_frames(picture.image), "frame"
-            else:
-                rest, kind = picture.others, "page"
-            return f"{rest} of {rest + 1} {kind}s" if rest > 0 else ""
-    except PhotoError:
-        return ""
+    with _picture(path, max_pixels) as picture:
+        return _pixels(picture, path, max_pixels), _about(picture, path)
 
 
 def save_photo(
     path: str | Path,
     rgb: np.ndarray,
     *,
-    like: str | Path | None = None,
+    like: str | Path | About | None = None,
     overwrite: bool = False,
     quality: int = 95,
     mark: str = "",
@@ -139,10 +135,12 @@ def save_photo(
 
     Args:
         path: file to write; its suffix decides the format.  Missing folders are made.
-        rgb: (H, W, 3), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
-        like: a photo whose EXIF data (camera, date, place, texts) and resolution are copied,
-            byte by byte, except for the orientation (`rgb` is upright) and thumbnails.
-            A BMP gets only the resolution.
+        rgb: (H, W, 3), or with transparency (H, W, 4), uint8 or uint16.  PNG and TIFF keep 16 bits, others get 8.
+            JPEG and BMP hold no transparency: the picture is laid on white.
+        like: a photo, or what `read_photo` says of it, whose EXIF data (camera, date, place, texts) and resolution
+            are copied, byte by byte, except for the orientation (`rgb` is upright), thumbnails, and what describes
+            films and maps behind a phone's photo.  The file gets its modification date, too; and a WebP like a
+            lossless one is lossless.  A BMP gets only the resolution and the date.
         overwrite: replace an existing file.
         quality: quality of JPEG and WebP, up to 100.
         mark: name of the program that made the picture, such as "colorize_lib 0.1.0".  It becomes the EXIF field
@@ -156,24 +154,27 @@ def save_photo(
     path = Path(path)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{path} exists already: choose another name, or allow overwriting")
-    kind = _FORMATS.get(path.suffix.lower())
+    kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
     if not isinstance(rgb, np.ndarray):
         raise PhotoError(
-            f"{path}: expected an array of (H, W, 3) pixels, uint8 or uint16, got {type(rgb).__name__}"
+            f"{path}: expected an array of (H, W, 3 or 4) pixels, uint8 or uint16, got {type(rgb).__name__}"
         )
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size or rgb.dtype not in (np.uint8, np.uint16):
-        raise PhotoError(f"{path}: expected (H, W, 3) pixels, uint8 or uint16, got {rgb.shape} {rgb.dtype}")
+    if rgb.ndim != 3 or rgb.shape[2] not in (3, 4) or not rgb.size or rgb.dtype not in (np.uint8, np.uint16):
+        raise PhotoError(
+            f"{path}: expected (H, W, 3 or 4) pixels, uint8 or uint16, got {rgb.shape} {rgb.dtype}"
+        )
     if not 1 <= quality <= 100:
         raise PhotoError(f"{path} cannot have a quality of {quality}: take 1 to 100")
     try:
-        data = encode(kind, rgb, _about(like, rgb, mark), quality, mark)
+        about = _of_copy(like, rgb, mark)
+        data = encode(kind, rgb, about, quality, mark)
     except Exception as error:  # for example, a side that is too long for the format
         raise PhotoError(f"{path} cannot be written as {kind} ({error}): choose PNG or TIFF") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
+        write_whole(path, data, about.modified)
     except (OSError, ValueError) as error:  # ValueError: a name with a null in it
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(
@@ -182,10 +183,23 @@ def save_photo(
     return path
 
 
+def _of_copy(like: str | Path | About | None, rgb: np.ndarray, mark: str) -> About:
+    """What a copy holds beside its pixels."""
+    about = like if isinstance(like, About) else About()
+    if isinstance(like, (str, Path)):
+        with suppress(PhotoError), _picture(like, 1 << 62) as picture:
+            about = _about(picture, like)
+    try:
+        exif = of_copy(about.exif, rgb.shape[1], rgb.shape[0], about.turned)
+    except Exception:  # malformed EXIF data raises many kinds of errors
+        exif = b""
+    return about._replace(exif=with_mark(exif, mark) if mark else exif)
+
+
 def writable_path(path: str | Path) -> Path:
     """The path under which a photo can be saved: the suffix of a format that cannot be written becomes .png."""
     path = Path(path)
-    return path if path.suffix.lower() in _FORMATS else path.with_suffix(".png")
+    return path if path.suffix.lower() in FORMATS else path.with_suffix(".png")
 
 
 def resize_photo(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -208,7 +222,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         raise ValueError("floating-point pixels have no fixed white")
     if image.mode == "La":
         image = image.convert("LA")
-    profile, alpha = image.info.get("icc_profile"), None
+    profile, alpha = profile_of(image.info), None
     if image.mode.startswith("I"):
         image = Image.fromarray(to_8_bit(_grey_16(image)))
     elif image.has_transparency_data:
@@ -220,13 +234,6 @@ def to_srgb(image: Image.Image) -> Image.Image:
     image = image_to_srgb(image, profile)
     if alpha is not None:
         image.putalpha(alpha)
-    return image
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """RGB or RGBA → RGB."""
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image
 
 
@@ -313,8 +320,8 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _open_tiff(path, file, max_pixels)
     profile = None
-    if head.startswith(_PNG):
-        file, profile = _texts_first(file.read())
+    if head.startswith(SIGNATURE):
+        file, profile = texts_first(file.read())
     if head[4:8] == b"ftyp" and _HEIC.intersection(head[i : i + 4] for i in range(8, len(head), 4)):
         _teach_heic(path)
     image = _identify(file)
@@ -407,46 +414,6 @@ def _pillow_held_to(max_pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = max(_limits) if _limits else _pillows_limit
 
 
-def _texts_first(data: bytes) -> tuple[BytesIO, bytes | None]:
-    """A PNG with its EXIF data and texts in front of the pixels, where Pillow sees them.
-
-    Texts for which Pillow would refuse the photo (PngImagePlugin.MAX_TEXT_CHUNK, or a checksum) are left out.
-
-    Returns:
-        The file, and a colour profile that Pillow would refuse, too.
-    """
-    texts, rest, profile, room, at = [], [data[:8]], None, _ALL_TEXTS, 8
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        kind, chunk = data[at + 4 : at + 8], data[at:end]
-        if kind[0:1].islower() and zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-            pass  # damaged, and not needed for the pixels
-        elif kind in (b"tEXt", b"zTXt", b"iTXt", b"eXIf"):
-            size = max(len(chunk), len(_inflate(kind, chunk, _LONG_TEXT + 1)))
-            if size <= min(_LONG_TEXT, room):
-                room -= size
-                texts.append(chunk)
-        elif kind == b"iCCP" and len(inflated := _inflate(kind, chunk, _ALL_TEXTS)) > _LONG_TEXT:
-            profile = inflated
-        else:
-            rest.append(chunk)
-        at = end
-    return BytesIO(b"".join([*rest[:2], *texts, *rest[2:], data[at:]])), profile  # rest[1] is the header
-
-
-def _inflate(kind: bytes, chunk: bytes, limit: int) -> bytes:
-    """The first bytes of what a chunk of a PNG holds compressed."""
-    value = chunk[8:-4].partition(b"\0")[2]
-    if kind == b"iTXt":  # flag, method, language, translated keyword, text
-        value = b"\0".join(value[2:].split(b"\0")[2:]) if value[:1] == b"\1" else b""
-    elif kind not in (b"zTXt", b"iCCP"):
-        return b""
-    try:
-        return zlib.decompressobj().decompress(value[kind != b"iTXt" :], limit)
-    except zlib.error:
-        return b""
-
-
 def _other_frames(image: ImageFile) -> int:
     """The number of photos in a file beside the first."""
     if isinstance(image, MpoImageFile):  # phones append previews and brightness maps, which are no photos
@@ -484,15 +451,34 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
     return image
 
 
+def _pixels(picture: _Picture, path: str | Path, max_pixels: int, min_side: int | None = None) -> np.ndarray:
+    """(H, W, 3), or (H, W, 4) if some pixels are transparent: upright sRGB, uint8 or uint16."""
+    content = _content(picture)
+    if isinstance(content, np.ndarray):
+        pixels = _upright(content, picture.orientation)
+        if min_side is not None:
+            pixels = np.array(_shrink(Image.fromarray(to_8_bit(on_white(pixels))), min_side))
+    else:
+        image = _shrink(content, min_side)
+        image.load()
+        _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
+        pixels = np.array(to_srgb(image))
+        pixels = _upright(
+            pixels, picture.orientation if picture.page is None else 1
+        )  # Pillow has turned a TIFF
+    opaque = pixels.shape[2] == 4 and (pixels[..., 3] == np.iinfo(pixels.dtype).max).all()
+    return np.ascontiguousarray(pixels[..., :3]) if opaque else pixels
+
+
 def _content(picture: _Picture) -> np.ndarray | ImageFile:
-    """Pixels (H, W, 3), sRGB, not upright yet, where Pillow would cut them to 8 bits or get them wrong; else its image."""
+    """Pixels (H, W, 3 or 4), sRGB, not upright yet, where Pillow would cut them to 8 bits or get them wrong; else its image."""
     if picture.image is None or picture.page is not None and is_beyond_pillow(picture.page):
         return read_page(picture.page)
     image = picture.image
     if image.format == "PNG" and bits_of_png(picture.file) == 16:
-        return read_png_16(picture.file, image.info.get("icc_profile"))
+        return read_png_16(picture.file, profile_of(image.info))
     if image.mode.startswith("I"):
-        return samples_to_srgb(_grey_16(image)[..., None], image.info.get("icc_profile"))
+        return samples_to_srgb(_grey_16(image)[..., None], profile_of(image.info))
     return image
 
 
@@ -505,30 +491,41 @@ def _grey_16(image: Image.Image) -> np.ndarray:
     return grey.astype(np.uint16)
 
 
-# Writing
+# What is beside the pixels
 
 
-def _about(like: str | Path | None, rgb: np.ndarray, mark: str) -> About:
-    about = About()
-    if like is not None:
-        with suppress(PhotoError), _picture(like, 1 << 62) as picture:
-            turned = picture.orientation in (5, 6, 7, 8)
-            found = _captions(picture)
-            exif = found.pop("exif", b"") if picture.page is None else _exif(picture)
-            about = about._replace(dpi=_dpi(picture, turned), **found)
-            about = about._replace(exif=of_copy(exif, rgb.shape[1], rgb.shape[0], turned))
-    return about._replace(exif=with_mark(about.exif, mark)) if mark else about
+def _about(picture: _Picture, path: str | Path) -> About:
+    turned = picture.orientation in (5, 6, 7, 8)
+    about = About(turned=turned, dpi=_dpi(picture, turned), modified=os.stat(path).st_mtime_ns)
+    with suppress(Exception):  # malformed metadata raises many kinds of errors
+        about = about._replace(lossless=_is_lossless(picture), left_out=_left_out(picture))
+        about = about._replace(**_captions(picture))
+    return about
+
+
+def _is_lossless(picture: _Picture) -> bool:
+    """Whether this is a lossless WebP: the kind of its picture's chunk says so."""
+    picture.file.seek(0)
+    kind = re.search(rb"VP8[ L]", picture.file.read(1 << 16)) if picture.file.read(4) == b"RIFF" else None
+    return kind is not None and kind[0] == b"VP8L"
+
+
+def _left_out(picture: _Picture) -> str:
+    """Which pages or frames are not read, such as "2 of 3 pages"; "" if there are no others."""
+    rest, kind = (_other_frames(picture.image), "frame") if picture.page is None else (picture.others, "page")
+    return f"{rest} of {rest + 1} {kind}s" if rest > 0 else ""
 
 
 def _captions(picture: _Picture) -> dict[str, Any]:
-    """The metadata, but for the resolution; of a TIFF, without the EXIF data."""
+    """The metadata, but for the resolution."""
     if picture.page is None:
         found = captions(picture.image, picture.file)
     else:
         tags = {"xmp": picture.page.tags.valueof(700), "iptc": picture.page.tags.valueof(33723)}
         found = {name: value for name, value in tags.items() if isinstance(value, bytes)}
+        found["exif"] = _exif(picture)
     if isinstance(xmp := found.get("xmp"), bytes):
-        found["xmp"] = _OF_THE_PIXELS.sub(b"", xmp)
+        found["xmp"] = _NOT_OF_A_COPY.sub(b"", xmp)
     return found
 
 

@@ -93,7 +93,7 @@ def make_app(
 
     async def config(request: Request) -> Response:
         about = {"engine": "server", "resolution": colorizer.resolution, "samples": SAMPLES.is_dir()}
-        return JSONResponse(about | {"suffixes": sorted(SUFFIXES)})
+        return JSONResponse(about)
 
     routes = [
         Route("/api/colour", colour, methods=["POST"]),

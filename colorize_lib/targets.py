@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from .folders import look_through
-from .photos import writable_path
+from .folders import is_passed_over, look_through
+from .photos import FORMATS, writable_path
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Plan:
     targets: dict[Path, Path] = field(default_factory=dict)  # {photo: its result}
     existing: int = 0  # results that are not replaced
     failures: list[str] = field(default_factory=list)  # a sentence for each photo that cannot be coloured
-    passed_over: Counter[str] = field(default_factory=Counter)  # {suffix: files that are no photos}
+    passed_over: Counter[str] = field(default_factory=Counter)  # {suffix: files that are not looked at}
 
 
 def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str | None = None) -> Plan:
@@ -32,39 +32,44 @@ def plan(given: Iterable[Path], out: Path, overwrite: bool = False, suffix: str 
         overwrite: replace existing results; photos are never replaced.
         suffix: suffix of the results, such as ".png"; None: the photo's own, if it can be written.
     """
-    made, found, seen = Plan(), [], set()
-    for path in (path for pattern in given for path in _expand(pattern)):
-        try:
-            for photo in _photos(path, out, made):
-                key = os.path.join(os.path.realpath(photo.parent), photo.name)
-                if key not in seen:  # not given twice
-                    seen.add(key)
-                    found.append((photo, _target(photo, path, out, suffix)))
-        except OSError as error:
-            made.failures.append(str(error) if error.errno is None else f"{path}: {error.strerror}")
-    photos, taken = {identity(photo) for photo, _ in found} - {None}, set()
-    for photo, target in sorted(found, key=lambda pair: pair[0].name != pair[1].name):
+    made = Plan()
+    found = _found(given, out, suffix, made)
+    photos, taken = {identity(photo) for photo in found} - {None}, set()
+    for photo, target in sorted(found.items(), key=lambda pair: pair[0].name != pair[1].name):
         if target in taken and target.suffix != photo.suffix:  # old.gif beside old.png
             target = target.with_name(photo.name + target.suffix)
         if target in taken:
             made.failures.append(
                 f"{photo} would overwrite the coloured version of another photo of that name"
             )
-        elif identity(target) in photos and target.samefile(photo):
-            made.failures.append(
-                f"{photo} would be overwritten by its own coloured version: choose another DIR"
-            )
         elif identity(target) in photos:
             made.failures.append(
-                f"the coloured {photo} would overwrite the photo {target}: choose another DIR"
+                f"{photo} would be overwritten by its own coloured version: choose another DIR"
+                if target.samefile(photo)
+                else f"the coloured {photo} would overwrite the photo {target}: choose another DIR"
             )
         elif os.path.lexists(target) and not overwrite:
             made.existing += 1
         else:
             made.targets[photo] = target
         taken.add(target)
-    made.targets = {photo: made.targets[photo] for photo, _ in found if photo in made.targets}
+    made.targets = {photo: made.targets[photo] for photo in found if photo in made.targets}
     return made
+
+
+def _found(given: Iterable[Path], out: Path, suffix: str | None, made: Plan) -> dict[Path, Path]:
+    """{photo: its result}, each photo once; what cannot be looked through is noted in `made`."""
+    found, seen = {}, set()
+    for path in (path for pattern in given for path in _expand(pattern)):
+        try:
+            for photo in _photos(path, out, made):
+                key = os.path.join(os.path.realpath(photo.parent), photo.name)
+                if key not in seen:  # not given twice
+                    seen.add(key)
+                    found[photo] = _target(photo, path, out, suffix)
+        except OSError as error:
+            made.failures.append(str(error) if error.errno is None else f"{path}: {error.strerror}")
+    return found
 
 
 def _expand(given: Path) -> list[Path]:
@@ -73,7 +78,10 @@ def _expand(given: Path) -> list[Path]:
     folder = next((parent for parent in given.parents if os.path.lexists(parent)), Path())
     # Only what does not exist is a pattern: a folder may be called [2020].
     pattern = os.path.join(glob.escape(str(folder)), given.relative_to(folder))
-    return sorted(map(Path, glob.glob(pattern, recursive=True))) or [given]
+    found = map(Path, glob.glob(pattern, recursive=True))
+    return sorted(path for path in found if not any(map(is_passed_over, {*path.parts} - {*given.parts}))) or [
+        given
+    ]
 
 
 def _photos(given: Path, out: Path, made: Plan) -> list[Path]:
@@ -105,17 +113,7 @@ def _target(photo: Path, given: Path, out: Path, suffix: str | None) -> Path:
     target = out / (photo.relative_to(given) if photo != given else photo.name)
     if suffix is None:
         return writable_path(target)
-    return (
-        target
-        if writable_path(target) == target and _kind(target.suffix) == _kind(suffix)
-        else target.with_suffix(suffix)
-    )
-
-
-def _kind(suffix: str) -> str:
-    return {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}.get(
-        suffix.lower(), suffix.lower()
-    )
+    return target if FORMATS.get(target.suffix.lower()) == FORMATS[suffix] else target.with_suffix(suffix)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import atheris
 
 with atheris.instrument_imports(include=["colorize_lib", "PIL", "tifffile"]):
-    from colorize_lib.photos import PhotoError, left_out, open_photo, save_photo
+    from colorize_lib.photos import PhotoError, open_photo, read_photo, save_photo
 
 FOLDER = TemporaryDirectory()
 FILE, COPY = Path(FOLDER.name) / "photo", Path(FOLDER.name) / "copy.png"
@@ -28,8 +28,8 @@ def read(data: bytes) -> None:
     assert rgb.shape[2] == 3
     assert rgb.dtype.kind == "u"
     assert rgb.size <= 3_000_000
-    left_out(FILE)
-    save_photo(COPY, rgb[:8, :8], like=FILE, overwrite=True)
+    pixels, about = read_photo(FILE, max_pixels=1_000_000)
+    save_photo(COPY, pixels[:8, :8], like=about, overwrite=True)
 
 
 atheris.Setup(sys.argv, read)

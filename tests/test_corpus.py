@@ -19,7 +19,7 @@ import tifffile
 from PIL import Image, ImageCms, ImageOps
 
 from colorize_lib.data import sample_photos
-from colorize_lib.photos import SUFFIXES, PhotoError, left_out, open_photo, save_photo, to_8_bit
+from colorize_lib.photos import SUFFIXES, PhotoError, open_photo, read_photo, save_photo, to_8_bit
 
 RGB = np.asarray(Image.open(sample_photos("val")[0]).convert("RGB").resize((48, 32)))
 GREY = np.asarray(Image.fromarray(RGB).convert("L"))
@@ -540,7 +540,7 @@ def test_kind(tmp_path, name):
     assert np.abs(rgb.astype(float) - expected).mean() * 255 / full <= error
     small = open_photo(path, min_side=1)  # as training reads it
     assert small.dtype == np.uint8
-    assert left_out(path) == ""
+    assert read_photo(path)[1].left_out == ""
 
 
 # Orientation
@@ -691,7 +691,7 @@ def test_the_largest_page_is_the_photo(tmp_path):
         file.write(GREY[::4, ::4], photometric="minisblack", subfiletype=1, metadata=None)
         file.write(GREY, photometric="minisblack", metadata=None)
     assert np.array_equal(open_photo(path)[..., 0], GREY)
-    assert left_out(path) == ""
+    assert read_photo(path)[1].left_out == ""
 
 
 def test_a_thumbnail_is_not_the_photo_even_if_it_is_larger(tmp_path):
@@ -706,7 +706,7 @@ def test_a_photo_below_its_thumbnail_is_found(tmp_path):
         file.write(RGB[::4, ::4], photometric="rgb", subfiletype=1, subifds=1, metadata=None)
         file.write(RGB, photometric="rgb", metadata=None)
     assert np.array_equal(open_photo(path), RGB)
-    assert left_out(path) == ""
+    assert read_photo(path)[1].left_out == ""
 
 
 def test_the_page_that_is_chosen_brings_its_own_profile_and_orientation(tmp_path):
@@ -723,7 +723,7 @@ def test_what_is_left_out_is_told(tmp_path, suffix):
     images = [Image.fromarray(RGB // part) for part in (1, 2, 3)]
     options = {} if suffix == "tif" else {"duration": 300}
     images[0].save(path := tmp_path / f"three.{suffix}", save_all=True, append_images=images[1:], **options)
-    assert left_out(path) == ("2 of 3 pages" if suffix == "tif" else "2 of 3 frames")
+    assert read_photo(path)[1].left_out == ("2 of 3 pages" if suffix == "tif" else "2 of 3 frames")
     assert np.abs(open_photo(path).astype(float) - RGB).mean() < 20
 
 
@@ -731,7 +731,7 @@ def test_previews_of_a_phone_are_not_frames(tmp_path):
     image = Image.fromarray(RGB)
     image.save(path := tmp_path / "photo.mpo", save_all=True, append_images=[image.resize((24, 16))])
     data = path.read_bytes()
-    assert left_out(path) in ("", "1 of 2 frames")
+    assert read_photo(path)[1].left_out in ("", "1 of 2 frames")
     assert data[:2] == b"\xff\xd8"
 
 
@@ -745,7 +745,7 @@ def test_the_second_photo_of_a_stereo_camera_is_a_frame(tmp_path):
     place = data.index(struct.pack("<LL", entry["Size"], entry["DataOffset"]))
     struct.pack_into("<L", data, place - 4, 0x020002)  # a multi-frame image for disparity
     path.write_bytes(data)
-    assert left_out(path) == "1 of 2 frames"
+    assert read_photo(path)[1].left_out == "1 of 2 frames"
 
 
 # Damage

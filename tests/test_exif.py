@@ -314,6 +314,23 @@ def test_xmp_data_are_kept_but_for_the_orientation(tmp_path, suffix, target):
         assert image.info["xmp"] == XMP.replace(b'tiff:Orientation="6"', b"")
 
 
+@pytest.mark.parametrize("part", [
+    'GCamera:MotionPhoto="1"', "GCamera:MicroVideoOffset='524'", 'hdrgm:Version="1.0"', 'xmpNote:HasExtendedXMP="AB"',
+    "<Camera:MotionPhoto>1</Camera:MotionPhoto>", '<hdrgm:Version rdf:datatype="a"/>', "<HDRGainMap:HDRGainMapVersion>1</HDRGainMap:HDRGainMapVersion>",
+    '<Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="GainMap" Item:Length="9"/></rdf:li></rdf:Seq></Container:Directory>',
+])  # fmt: skip
+def test_xmp_data_of_a_copy_claim_no_film_or_map_behind_it(tmp_path, part):
+    is_element = part.startswith("<")
+    others = b'<dc:title a="1>0">GCamera</dc:title><GCamera:SpecialTypeID>P</GCamera:SpecialTypeID>'
+    frame = b'<rdf:Description dc:rights="me" %b xmlns:hdrgm="ns">%b%b</rdf:Description>'
+    photo, expected = (
+        frame % ((b"", text, others) if is_element else (text, b"", others)) for text in (part.encode(), b"")
+    )
+    Image.fromarray(PICTURE).save(path := tmp_path / "motion.jpg", xmp=photo)
+    with Image.open(save_photo(tmp_path / "copy.jpg", PICTURE, like=path)) as image:
+        assert image.info["xmp"] == expected
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
 @pytest.mark.parametrize("target", ["jpg", "tif"])
 def test_iptc_captions_are_kept(tmp_path, suffix, target):

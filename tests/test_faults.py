@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from colorize_lib.checkpoints import save_checkpoint
 from colorize_lib.cli import main
 from colorize_lib.colorizer import Colorizer
 from colorize_lib.console import make_printable, say
+from colorize_lib.data import sample_photos
 from colorize_lib.display.widgets import _coloured_upload
 from colorize_lib.folders import find_photos, look_through
 from colorize_lib.models import build_generator
@@ -124,6 +125,26 @@ def test_files_passed_over_are_counted(tmp_path):
     assert found.others == {".mov": 2, ".txt": 1, "no suffix": 1}
 
 
+@pytest.mark.parametrize(
+    "name", ["@eaDir/a.jpg", "__MACOSX", "$RECYCLE.BIN", "#recycle", "lost+found", "a/@EADIR"]
+)
+def test_folders_of_the_system_are_no_photos(tmp_path, name):
+    photo = picture(tmp_path / "a.jpg")
+    picture(tmp_path / name / "thumbnail.jpg")
+    assert find_photos(tmp_path) == [photo]
+    assert [*plan([tmp_path / "**/*.jpg"], tmp_path / "out").targets] == [photo]
+
+
+def test_a_photo_needs_no_suffix(tmp_path):
+    photo = picture(tmp_path / "IMG_0001", format="JPEG")
+    picture(tmp_path / "a.jpg~", format="JPEG")
+    (tmp_path / "README").write_text("no photo")
+    os.mkfifo(tmp_path / "pipe")  # which would never end
+    found = look_through(tmp_path)
+    assert found.photos == [photo]
+    assert found.others == {"no suffix": 2, ".jpg~": 1}
+
+
 def test_a_pattern_is_expanded_where_the_shell_does_not(tmp_path):
     for name in ("a.jpg", "b.jpg", "c.png"):
         picture(tmp_path / name)
@@ -158,7 +179,59 @@ def test_the_summary_says_what_was_left_out(tmp_path, colorize, capsys):
     said = capsys.readouterr().out
     assert "pages.tif (2 of 3 pages left out)" in said
     assert "1 of them only in part" in said
-    assert "1 file passed over that are no photos (1 .mp4)" in said
+    assert "1 file passed over for their suffix (1 .mp4)" in said
+
+
+@pytest.mark.parametrize("name", ["-old.jpg", "-1.png", "--x.png", "-"])
+def test_a_file_whose_name_begins_with_a_dash_is_no_option(tmp_path, colorize, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / name, format="PNG")
+    assert colorize(name) == 0
+    assert len(names(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("trian", "train"), ("eval", "evaluate"), ("Train", "train"), ("train", "train")]
+)
+def test_a_mistyped_command_colours_nothing(tmp_path, colorize, capsys, monkeypatch, typed, meant):
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "photos/a.jpg")
+    with pytest.raises(SystemExit, match="2"):
+        colorize("--overwrite", typed, "photos")
+    assert f"did you mean 'colorize {meant}'?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [["-"], ["a.jpg", "-o", "-"]])
+def test_a_pipe_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "pipes are not taken: save the photo to a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [[], ["--only-grey"]])
+def test_photos_in_colour_are_counted_or_left_out(tmp_path, colorize, capsys, option):
+    (tmp_path / "photos").mkdir()
+    colour = Image.open(sample_photos("val")[0]).convert("RGB")
+    colour.save(tmp_path / "photos/colour.jpg")
+    grey = colour.convert("L")
+    grey.save(tmp_path / "photos/grey.jpg")
+    ImageOps.colorize(grey, "#20120a", "#fff0d0").save(tmp_path / "photos/sepia.jpg")
+    assert colorize(tmp_path / "photos", *option) == 0
+    said = capsys.readouterr().out
+    assert ("1 left out, in colour already" if option else "1 of them in colour already") in said
+    assert ("colour.jpg" in names(tmp_path / "out")) == (not option)
+    assert "sepia.jpg" in names(tmp_path / "out")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_transparency_is_kept(tmp_path, colorize, suffix):
+    rgba = np.dstack([GREY, GREY, GREY, GREY[::-1] + 3])
+    Image.fromarray(rgba).save(tmp_path / f"a.{suffix}", lossless=True)
+    assert colorize(tmp_path / f"a.{suffix}") == 0
+    with Image.open(tmp_path / f"out/a.{suffix}") as image:
+        assert (np.asarray(image.convert("RGBA"))[..., 3] == rgba[..., 3]).all()
 
 
 def test_every_suffix_is_coloured_and_the_format_can_be_chosen(tmp_path, colorize):
@@ -370,7 +443,7 @@ def test_a_read_only_folder_is_named_in_one_sentence(tmp_path, colorize, capsys,
         raise error
 
     photo = picture(tmp_path / "a.png")
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("os.fsync", refuse)
     assert colorize(photo) == 2
     said = capsys.readouterr().err.splitlines()
     assert f"{tmp_path / 'out/a.png'} cannot be written ({error.strerror})" in said[0]

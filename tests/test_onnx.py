@@ -140,6 +140,17 @@ def test_light_names_a_damaged_graph(steps, tmp_path):
         LightColorizer(tmp_path / "graphs")
 
 
+@pytest.mark.parametrize("newer", [{"ir_version": 99}, {"opset": 99}], ids=str)
+def test_light_names_an_onnxruntime_that_is_too_old(steps, tmp_path, newer):
+    shutil.copytree(steps, tmp_path / "graphs")
+    model = onnx.load(tmp_path / "graphs/lightness.onnx")
+    model.ir_version = newer.get("ir_version", model.ir_version)
+    model.opset_import[0].version = newer.get("opset", model.opset_import[0].version)
+    onnx.save(model, tmp_path / "graphs/lightness.onnx")
+    with pytest.raises(ImportError, match="1.18 or newer.: pip install --upgrade onnxruntime"):
+        LightColorizer(tmp_path / "graphs")
+
+
 def test_light_names_the_folder_of_other_graphs(steps, tmp_path):
     shutil.copytree(steps, tmp_path / "graphs")
     model = onnx.load(tmp_path / "graphs/colours.onnx")
@@ -164,7 +175,8 @@ def test_command_with_graphs_skips_and_counts_as_with_weights(steps, train_photo
     call = [str(tmp_path / "photos"), "--graphs", str(steps), "-o", str(tmp_path / "out")]
     assert main(call) == 1
     said = capsys.readouterr()
-    assert "1 photo coloured, 1 skipped" in said.out
+    assert "1 photo coloured" in said.out
+    assert "1 skipped" in said.out
     assert "broken.jpg is not an image" in said.err
     assert main(call) == 1
     assert "1 there already" in capsys.readouterr().out

@@ -1,14 +1,18 @@
 """Every kind of file that people have, and every kind of broken one."""
 
 import io
+import os
 import shutil
+import struct
 import sys
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import png
 import pytest
+import skimage.color
 import tifffile
 import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps
@@ -17,6 +21,7 @@ from colorize_lib.photos import (
     SUFFIXES,
     PhotoError,
     open_photo,
+    read_photo,
     resize_photo,
     save_photo,
     to_8_bit,
@@ -329,10 +334,10 @@ def test_malformed_exif_does_not_stop_the_saving(tmp_path, picture):
 
 @pytest.mark.parametrize(
     ("shape", "dtype"),
-    [((0, 5, 3), np.uint8), ((4, 5), np.uint8), ((4, 5, 4), np.uint8), ((4, 5, 3), np.float32), ((4, 5, 3), np.int16)],
+    [((0, 5, 3), np.uint8), ((4, 5), np.uint8), ((4, 5, 2), np.uint8), ((4, 5, 3), np.float32), ((4, 5, 3), np.int16)],
 )  # fmt: skip
 def test_only_pictures_are_written(tmp_path, shape, dtype):
-    with pytest.raises(PhotoError, match=r"expected \(H, W, 3\) pixels, uint8 or uint16, got \("):
+    with pytest.raises(PhotoError, match=r"expected \(H, W, 3 or 4\) pixels, uint8 or uint16, got \("):
         save_photo(tmp_path / "photo.png", np.zeros(shape, dtype))
     assert list(tmp_path.iterdir()) == []
 
@@ -342,3 +347,82 @@ def test_only_pictures_are_written(tmp_path, shape, dtype):
 )
 def test_the_suffix_of_a_format_that_cannot_be_written_becomes_png(name, writable):
     assert writable_path(name) == Path(writable)
+
+
+def with_chunks(pixels: np.ndarray, chunks: dict[bytes, bytes]) -> bytes:
+    """A PNG of 8 or 16 bits with more chunks behind its header."""
+    data = imagecodecs.png_encode(pixels)
+    more = (struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+            for kind, body in chunks.items())  # fmt: skip
+    return data[:33] + b"".join(more) + data[33:]
+
+
+ADOBE = struct.pack(">8L", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+ADOBE_TO_XYZ = np.array(
+    [[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]]
+)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("chunks", [{b"gAMA": 1.0}, {b"gAMA": 1 / 1.8}, {b"gAMA": 1 / 2.2, b"cHRM": ADOBE},
+                                    {b"gAMA": 1 / 2.2}, {b"gAMA": 1.0, b"sRGB": b"\0"}, {b"cHRM": ADOBE}], ids=str)  # fmt: skip
+def test_a_png_is_read_by_its_gamma_and_its_primaries(tmp_path, chunks, deep):
+    """As Chromium shows it: linear = value^(1 / gAMA) (PNG, 11.3.2.2); Adobe RGB (1998), 4.3.5.3, for its primaries."""
+    pixels = np.random.default_rng(0).integers(90, 160, (8, 8, 3)).astype(np.uint8)
+    gamma, peak = chunks.get(b"gAMA", 1), 65535 if deep else 255
+    if b"sRGB" in chunks or chunks in ({b"cHRM": ADOBE}, {b"gAMA": 1 / 2.2}):
+        expected = pixels / 255
+    elif b"cHRM" in chunks:
+        expected = skimage.color.xyz2rgb((pixels / 255) ** (1 / gamma) @ ADOBE_TO_XYZ.T)
+    else:
+        expected = skimage.color.xyz2rgb(
+            (pixels / 255) ** (1 / gamma) @ skimage.color.colorconv.xyz_from_rgb.T
+        )
+    bodies = {
+        kind: body if isinstance(body, bytes) else struct.pack(">L", round(body * 1e5))
+        for kind, body in chunks.items()
+    }
+    stored = pixels.astype(np.uint16) * 257 if deep else pixels
+    (path := tmp_path / "photo.png").write_bytes(with_chunks(stored, bodies))
+    # lcms rounds the colorants to 1/65536 and 8 bits to the nearest; a curve of 1/2.2 would be 3 of 255 off here.
+    assert np.abs(open_photo(path) / peak - expected).max() <= 1.01 / 255
+
+
+def test_a_lossless_webp_stays_lossless(tmp_path, picture):
+    rgb = np.asarray(picture)
+    for lossless in (True, False):
+        picture.save(path := tmp_path / f"{lossless}.webp", lossless=lossless, exif=b"II*\0" + bytes(12))
+        copy = save_photo(tmp_path / f"{lossless}_copy.webp", rgb, like=path)
+        assert (open_photo(copy) == rgb).all() == lossless
+
+
+def test_a_copy_keeps_the_date_of_its_photo(tmp_path, picture):
+    picture.save(path := tmp_path / "scan.jpg")
+    os.utime(path, ns=(0, 10**18))
+    assert save_photo(tmp_path / "copy.jpg", np.asarray(picture), like=path).stat().st_mtime_ns == 10**18
+
+
+def test_a_file_gets_the_permissions_that_the_process_gives_and_these_stay_as_they_are(
+    tmp_path, picture, monkeypatch
+):
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr("os.umask", None)  # it is the whole process's: other threads write files, too
+        copy = save_photo(tmp_path / "copy.png", np.asarray(picture))
+        monkeypatch.undo()
+    finally:
+        os.umask(before)
+    assert copy.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_transparent_picture_is_laid_on_white_where_the_format_holds_no_transparency(tmp_path, picture):
+    rgba = np.asarray(picture.convert("RGB").convert("RGBA")) * np.uint8([1, 1, 1, 0])
+    for suffix in ("jpg", "bmp"):
+        assert (open_photo(save_photo(tmp_path / f"a.{suffix}", rgba)) == 255).all()
+
+
+def test_a_photo_is_read_with_its_transparency(tmp_path, picture):
+    rgba = np.dstack([np.asarray(picture), np.asarray(picture.convert("L"))])
+    for suffix in ("png", "tif", "webp"):
+        Image.fromarray(rgba).save(path := tmp_path / f"a.{suffix}", lossless=True, exact=True)
+        assert (read_photo(path)[0] == rgba).all()

@@ -12,7 +12,6 @@ import shutil
 from pathlib import Path
 
 from colorize_lib.export import STEPS, export_steps
-from colorize_lib.inference import MARK
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "colorize_lib/page"
@@ -40,7 +39,6 @@ def main() -> None:
         "engine": "worker",
         "resolution": about["resolution"],
         "samples": True,
-        "mark": MARK,
         "steps": STEPS,
         "about": about,
     }
