@@ -122,7 +122,7 @@ def loading(options: argparse.Namespace) -> Rows:
         exhaust(kept[0])
 
     first, later = {"recipe": [], "ours": []}, {"recipe": [], "ours": []}
-    for _ in range(1 if options.quick else 3):
+    for _ in range(3):
         theirs = recipe.recipe_loader(photos)
         first["recipe"].append(epoch(theirs))
         later["recipe"].append(epoch(theirs))
@@ -210,7 +210,7 @@ def importing(options: argparse.Namespace) -> Rows:
         name: partial(lambda code: run_measured([sys.executable, "-c", code])[0], code)
         for name, code in codes.items()
     }
-    turns = take_turns(1 if options.quick else 5, **contenders)
+    turns = take_turns(3 if options.quick else 5, **contenders)
     yield row("import torch, torchvision", "s", turns["without"])
     yield row("import torch, torchvision, colorize_lib", "s", turns["with"])
 
@@ -237,13 +237,11 @@ def training(options: argparse.Namespace) -> Rows:
         speed, settings = {}, {}
         for name, networks in (("recipe", their_networks), ("ours", our_networks)):
             trial = {
-                setting: stepper(networks(), batch, setting, options.quick)
+                setting: stepper(networks(), batch, setting)
                 for setting in SETTINGS[options.device.type == "cuda"]
             }
             best = max(trial, key=lambda setting: trial[setting]()) if len(trial) > 1 else next(iter(trial))
             speed[name], settings[name] = trial[best], best
-            if not options.quick:
-                speed[name]()  # warm
         turns = take_turns(1 if options.quick else 3, **speed)
         yield row(
             f"training at {SIZE}², batch {BATCH}, {stage}",
@@ -261,10 +259,11 @@ SETTINGS = {
 }
 
 
-def stepper(
-    networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: str, quick: bool = False
-) -> Callable[[], float]:
-    """A function that makes a training step, and gives its photos per second."""
+def stepper(networks: tuple[nn.Module, nn.Module | None], batch: dict, setting: str) -> Callable[[], float]:
+    """A function that makes training steps three times, and gives the photos per second of the fastest.
+
+    The first ones after the other contender's are slow: those have left the caches cold.
+    """
     device = batch["L"].device
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")  # there is one for all settings
     networks = [network.to(device).train() for network in networks if network is not None]
@@ -274,16 +273,14 @@ def stepper(
     if "compile" in setting:
         networks = [torch.compile(network) for network in networks]
     method = (L1Pretraining if len(networks) == 1 else AdversarialTraining)(*networks)
-    steps = 1 if quick else 10 if device.type == "cuda" else 2
+    steps = 10 if device.type == "cuda" else 1
 
-    def step() -> float:
+    def train() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled="bf16" in setting):
-            # Not timed: the other contender's steps have left the caches cold.
-            method.step(batch, accelerator)
-            took = seconds(lambda: [method.step(batch, accelerator) for _ in range(steps)], device)
-        return steps * len(batch["L"]) / took
+            for _ in range(steps):
+                method.step(batch, accelerator)
 
-    return step
+    return lambda: steps * len(batch["L"]) / min(seconds(train, device) for _ in range(3))
 
 
 def quality(options: argparse.Namespace) -> Rows:
@@ -507,14 +504,13 @@ def commit() -> str | None:
         return None
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
+    """The options, with the device and the photos in place of their names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument(
-        "--quick", action="store_true", help="one round each, fewer photos, without the course"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer photos, without the course")
     parser.add_argument("--photos", type=Path, help="photos to train on (default: the sample photos)")
     parser.add_argument("--valid", type=Path, help="photos to validate with (default: the sample photos)")
     parser.add_argument(
@@ -531,15 +527,32 @@ def main() -> None:
     unknown = set(options.parts) - PARTS.keys()
     if unknown:
         parser.error(f"no part is called {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
-    chosen = options.parts or [name for name in PARTS if not (options.quick and name == "course")]
     try:
         options.device = default_device(options.device)
         options.train = find_photos(options.photos) if options.photos else sample_photos("train")
         options.valid = find_photos(options.valid) if options.valid else sample_photos("val")
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    warnings.filterwarnings("ignore", category=FutureWarning)
+    return options
 
+
+def measure(part: str, options: argparse.Namespace) -> list[dict]:
+    """The rows of a part, each printed as soon as it is there."""
+    print(f"{part}: {PARTS[part].__doc__}", flush=True)
+    lines = []
+    for line in PARTS[part](options):
+        lines.append(line)
+        said = f"  {line['what'].strip()}: {format_value(line['ours'])} {line['unit']}"
+        if line["recipe"]:
+            said += f", the recipe {format_value(line['recipe'])}: {' '.join(format_factor(line)).strip()}"
+        print(said, flush=True)
+    return lines
+
+
+def main() -> None:
+    options = parse()
+    chosen = options.parts or [name for name in PARTS if not (options.quick and name == "course")]
+    warnings.filterwarnings("ignore", category=FutureWarning)
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "results.json"
     results = {"parts": {}}
@@ -552,17 +565,7 @@ def main() -> None:
         "photos": {"train": len(options.train), "valid": len(options.valid)},
     }
     for name in chosen:
-        print(f"{name}: {PARTS[name].__doc__}", flush=True)
-        lines = []
-        for line in PARTS[name](options):
-            lines.append(line)
-            factor = " ".join(format_factor(line)).strip()
-            print(
-                f"  {line['what'].strip()}: {format_value(line['ours'])} {line['unit']}"
-                + (f", the recipe {format_value(line['recipe'])}: {factor}" if line["recipe"] else ""),
-                flush=True,
-            )
-        results["parts"][name] = lines
+        results["parts"][name] = measure(name, options)
         results.setdefault("commits", {})[name] = commit()
         results["parts"] = {part: results["parts"][part] for part in PARTS if part in results["parts"]}
         write_whole(file, json.dumps(results, indent=2, ensure_ascii=False).encode())

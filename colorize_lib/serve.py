@@ -93,7 +93,7 @@ def make_app(
 
     async def config(request: Request) -> Response:
         about = {"engine": "server", "resolution": colorizer.resolution, "samples": SAMPLES.is_dir()}
-        return JSONResponse(about)
+        return JSONResponse(about | {"suffixes": sorted(SUFFIXES)})
 
     routes = [
         Route("/api/colour", colour, methods=["POST"]),

@@ -1,5 +1,6 @@
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,16 @@ def valid_photos() -> list[Path]:
 def seeded():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """The last line: how many tests were skipped because this machine lacks something, and how to get it."""
+    yield
+    reasons = [
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    ]
+    counts = Counter(reason for reason in reasons if reason.startswith("needs "))
+    if counts:
+        told = "; ".join(f"{count} {reason}" for reason, count in counts.most_common())
+        terminalreporter.write_line(f"Skipped here, and why: {told}", yellow=True)

@@ -1,10 +1,14 @@
 """The commands, as a user types them."""
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -29,10 +33,8 @@ def weights(tmp_path_factory):
     return str(save_checkpoint(tmp_path_factory.mktemp("weights") / "generator.safetensors", generator))
 
 
-@pytest.fixture()
-def folder(tmp_path, train_photos):
+def fill(folder: Path, train_photos: list[Path]) -> Path:
     """Two photos, one of them in a subfolder, and four files that are none."""
-    folder = tmp_path / "photos"
     (folder / "trip").mkdir(parents=True)
     shutil.copy(train_photos[0], folder / "one.jpg")
     shutil.copy(train_photos[1], folder / "trip" / "two.jpg")
@@ -41,6 +43,11 @@ def folder(tmp_path, train_photos):
     (folder / "cut.jpg").write_bytes(train_photos[2].read_bytes()[:5000])
     (folder / "notes.txt").write_text("not even a photo's name")
     return folder
+
+
+@pytest.fixture()
+def folder(tmp_path, train_photos):
+    return fill(tmp_path / "photos", train_photos)
 
 
 def test_help_reads_well(capsys):
@@ -146,59 +153,93 @@ def test_bad_weights_give_one_sentence(tmp_path, folder, capsys):
         assert weights in lines[0]
 
 
-def test_train_evaluate_colour(tmp_path, folder, train_photos, capsys):
-    """The whole path: l1, adversarial from its weights, evaluation, a photo."""
+def tell(*call: object) -> SimpleNamespace:
+    """Run a command: its exit status, and what it said."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([str(part) for part in call])
+    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, train_photos):
+    """Ten photos and three that cannot be read, an L1 run on them, and an adversarial one from its weights."""
+    at = tmp_path_factory.mktemp("trained")
+    photos = fill(at / "photos", train_photos)
     for i, photo in enumerate(train_photos[3:11]):
-        shutil.copy(photo, folder / f"more_{i}.jpg")
+        shutil.copy(photo, photos / f"more_{i}.jpg")
     small = ["--size", "32", "--batch-size", "2", "--epochs", "1", "--device", "cpu"]
-    assert (
-        main(["train", str(folder), "--out", str(tmp_path / "l1"), *small]) == 1
-    )  # the bad ones were skipped
-    said = capsys.readouterr()
-    assert "10 photos used, 3 skipped" in said.out
-    assert "cut.jpg" in said.err
-    weights = str(tmp_path / "l1" / "generator.safetensors")
-    made_by = read_header(weights)["made_by"]
+    l1 = ["train", photos, "--out", at / "l1", *small]
+    gan = ["train", photos, "--stage", "adversarial", "--from", at / "l1", "--out", at / "gan", *small]
+    return SimpleNamespace(at=at, photos=photos, said=tell(*l1), said_then=tell(*gan), again=gan)
+
+
+def test_training_says_what_it_used_and_what_it_skipped(trained):
+    assert trained.said.status == 1  # photos were skipped
+    assert "10 photos used, 3 skipped" in trained.said.out
+    assert "cut.jpg" in trained.said.err
+
+
+def test_weights_say_how_they_were_made(trained):
+    made_by = read_header(trained.at / "l1/generator.safetensors")["made_by"]
     assert made_by["recipe"]["schedule"] == "one_cycle"
     assert sum(made_by["photos"]) == 10
 
-    gan = [
-        "train",
-        str(folder),
-        "--stage",
-        "adversarial",
-        "--from",
-        str(tmp_path / "l1"),
-        "--out",
-        str(tmp_path / "gan"),
-        *small,
-    ]
-    assert main(gan) == 1
-    assert {"l1", "gan", "d"} <= read_history(tmp_path / "gan")[0].keys()
-    assert load_checkpoint(tmp_path / "gan" / "discriminator.safetensors").config["norm"] == "spectral"
-    capsys.readouterr()
-    assert main(gan) == 2
-    assert "holds a run already" in capsys.readouterr().err
 
-    final = str(tmp_path / "gan" / "generator.safetensors")
-    table = ["evaluate", str(folder), "--weights", final, "l1", "--size", "64", "--frechet", "none"]
-    table += ["--out", str(tmp_path / "table")]
-    assert main(table) == 1
-    out = capsys.readouterr().out
-    rows = ["grey", "mean colour", "gan", "l1", "true"]
-    assert "10 photos at 64" in out
-    assert [line.split("  ")[0] for line in out.splitlines()[2:7]] == rows
-    saved = json.loads((tmp_path / "table.json").read_text())
-    assert list(saved["table"]) == rows
+def test_adversarial_training_starts_from_a_run(trained):
+    assert trained.said_then.status == 1
+    assert {"l1", "gan", "d"} <= read_history(trained.at / "gan")[0].keys()
+    assert load_checkpoint(trained.at / "gan/discriminator.safetensors").config["norm"] == "spectral"
+
+
+def test_a_run_is_not_trained_over(trained):
+    said = tell(*trained.again)
+    assert said.status == 2
+    assert "holds a run already" in said.err
+
+
+def test_trained_weights_colour_a_photo(trained, tmp_path):
+    weights = trained.at / "gan/generator.safetensors"
+    assert tell(trained.photos / "one.jpg", "-o", tmp_path, "--weights", weights).status == 0
+
+
+@pytest.fixture(scope="module")
+def table(trained):
+    """A table of the trained weights beside the bundled ones: how it was made, and what was said."""
+    weights = ["--weights", trained.at / "gan/generator.safetensors", "l1"]
+    call = ["evaluate", trained.photos, *weights, "--size", "64", "--frechet", "none"]
+    call += ["--out", trained.at / "table"]
+    return SimpleNamespace(call=call, said=tell(*call), file=trained.at / "table")
+
+
+ROWS = ["grey", "mean colour", "gan", "l1", "true"]
+
+
+def test_a_table_is_printed(table):
+    assert table.said.status == 1  # photos were skipped
+    assert "10 photos at 64" in table.said.out
+    assert [line.split("  ")[0] for line in table.said.out.splitlines()[2:7]] == ROWS
+
+
+def test_a_table_is_saved(table):
+    saved = json.loads(table.file.with_suffix(".json").read_text())
+    assert list(saved["table"]) == ROWS
     assert saved["photos"] == 10
     assert saved["table"]["true"]["psnr"] is None
-    with (tmp_path / "table.csv").open() as file:
+
+
+def test_a_table_is_saved_for_a_spreadsheet(table):
+    with table.file.with_suffix(".csv").open() as file:
         lines = {row.pop("name"): row for row in csv.DictReader(file)}
+    assert list(lines) == ROWS
+    saved = json.loads(table.file.with_suffix(".json").read_text())
     assert float(lines["gan"]["auc"]) == saved["table"]["gan"]["auc"]
-    assert list(lines) == rows
-    assert main(table) == 2
-    assert "table.json exists already" in capsys.readouterr().err
-    assert main([str(folder / "one.jpg"), "-o", str(tmp_path / "out"), "--weights", final]) == 0
+
+
+def test_a_table_is_not_overwritten(table):
+    said = tell(*table.call)
+    assert said.status == 2
+    assert "table.json exists already" in said.err
 
 
 def test_queries_are_added_to_weights_that_have_none(tmp_path, train_photos):

@@ -147,12 +147,15 @@ def test_the_frechet_distances_features_are_imagenets(named_photos):
 
 @torch.inference_mode()
 def test_the_discriminators_backbone_is_imagenets(photo):
-    """They give the feature maps of Lite1, whose weights are proved above."""
-    rgb = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128] / 127.5 - 1
-    seen = FeatureDiscriminator().backbone(rgb)
-    expected = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()(rgb)[-4:]
+    """They give the feature maps of Lite1, whose weights are proved above.
+
+    Its batch norms were folded in float32, which rounds the weights: 1.4e-6 of the values.
+    """
+    rgb = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128].double() / 127.5 - 1
+    seen = FeatureDiscriminator().double().backbone(rgb)
+    expected = imagenet_network("tf_efficientnet_lite1", features_only=True).double().eval()(rgb)[-4:]
     for one, other in zip(seen, expected, strict=True):
-        assert (one - other).abs().max() < 1e-5 * other.abs().max()
+        assert (one - other).abs().max() < 1e-4 * other.abs().max()
 
 
 def test_encoder_discriminator_and_frechet_distance_are_three_networks():
@@ -221,15 +224,15 @@ def test_no_warning_where_the_weights_are_there(name, monkeypatch):
 
 
 def test_folded_batch_norms_change_nothing(photo):
-    """Largest difference seen: 6e-5 of values up to 60."""
-    backbone = imagenet_network("tf_efficientnet_lite1", features_only=True).eval()
-    x = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128] / 127.5 - 1
+    """In float64: rounding differs by 2e-14 of the values; one mean that is a thousandth off, by 5e-4."""
+    backbone = imagenet_network("tf_efficientnet_lite1", features_only=True).double().eval()
+    x = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :128, :128].double() / 127.5 - 1
     with torch.no_grad():
         before = backbone(x)
         after = fold_batch_norms(backbone)(x)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
     for one, other in zip(before, after, strict=True):
-        assert (one - other).abs().max() < 1e-5 * one.abs().max()
+        assert (one - other).abs().max() < 1e-9 * one.abs().max()
 
 
 def test_the_feature_discriminators_backbone_is_never_trained(photo):

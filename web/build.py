@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from colorize_lib.export import STEPS, export_steps
+from colorize_lib.inference import MARK
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "colorize_lib/page"
@@ -39,6 +40,7 @@ def main() -> None:
         "engine": "worker",
         "resolution": about["resolution"],
         "samples": True,
+        "mark": MARK,
         "steps": STEPS,
         "about": about,
     }

@@ -1,36 +1,102 @@
 // Colours photos off the main thread, so that a big one does not freeze the page.
 // No colour mathematics here: three ONNX graphs, traced from the Python library, do it (colorize_lib/export.py).
 
-const BAND = 1 << 18; // pixels at a time: little memory for a photo of any size
-const KEPT = { "image/jpeg": 0.95, "image/png": undefined, "image/webp": 0.95 }; // formats that a canvas writes, and their quality
+import { keep } from "./metadata.js";
 
-const ready = load();
-const jobs = new Map(); // id → what is known of a photo: its latest wish, and the colours that the network saw in it
+const BAND = 1 << 18; // pixels at a time: little memory for a photo of any size
+const MOST_SEEN = 48e6; // bytes of colours that are kept for the sliders: two or three photos of 12 megapixels
+const KEPT = { "image/jpeg": 0.95, "image/png": undefined, "image/webp": 0.95 }; // formats that a canvas writes, and their quality
+const NEWER = "take a current Chrome, Edge or Firefox, or Safari 16.4 or newer";
+
+// What is wrong with one photo, and what is wrong with this worker: the page then takes a new one for the next photo.
+class PhotoError extends Error {}
+class Broken extends Error {}
+class Superseded extends Error {}
+
+const jobs = new Map(); // id → the latest wish for a photo
+const seen = new Map(); // id → the colours that the network saw in it; the photo used last is the last
 let queue = Promise.resolve();
 
+const ready = load();
+ready.catch(({ message }) => postMessage({ broken: message }));
+
 async function load() {
-  const ort = await import("./vendor/ort.wasm.min.mjs");
+  const reason = whyNotHere();
+  if (reason) throw new Broken(reason);
+  const ort = await import("./vendor/ort.wasm.min.mjs").catch(() => { throw new Broken(notArrived("the runtime")); });
   ort.env.wasm.wasmPaths = new URL("vendor/", self.location).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
-  const config = await (await fetch("config.json")).json();
-  const bytes = async (name) => new Uint8Array(await (await fetch(`model/${name}`)).arrayBuffer());
+  const config = JSON.parse(new TextDecoder().decode(await bytes("config.json")));
   const steps = {};
-  for (const name of config.steps) steps[name] = await ort.InferenceSession.create(await bytes(`${name}.onnx`));
+  for (const name of config.steps) {
+    const graph = await bytes(`model/${name}.onnx`);
+    steps[name] = await ort.InferenceSession.create(graph).catch((error) => {
+      throw new Broken(outOfMemory(error) ? NO_MEMORY : notArrived("its graphs or the runtime"));
+    });
+  }
   const tensor = (type, data, dims) => new ort.Tensor(type, data, dims);
   const whole = (...numbers) => BigInt64Array.from(numbers, (n) => BigInt(Math.round(n)));
-  return { steps, tensor, whole };
+  return { steps, tensor, whole, mark: config.mark };
+}
+
+const NO_MEMORY = "This browser has too little memory left: close other tabs, then try again";
+const notArrived = (what) => `The colouring network could not be loaded (${what}): check your connection, then try again`;
+const outOfMemory = (error) => error instanceof RangeError || /memory|allocation/i.test(error?.message ?? error);
+
+async function bytes(name) {
+  try {
+    const answer = await fetch(name);
+    if (!answer.ok) throw new Error(answer.status);
+    return new Uint8Array(await answer.arrayBuffer());
+  } catch {
+    throw new Broken(notArrived(name));
+  }
+}
+
+// A sentence about what this browser lacks or forbids, or nothing.
+function whyNotHere() {
+  // A function that multiplies 16 bytes at once.
+  const simd = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
+  try {
+    if (!WebAssembly.validate(simd)) return `This browser is too old for this page (its WebAssembly has no SIMD): ${NEWER}`;
+    new WebAssembly.Module(simd);
+  } catch {
+    return "WebAssembly, which this page computes with, is switched off (Lockdown Mode, a setting of the browser, or a policy " +
+      "of the server without 'wasm-unsafe-eval'): allow it for this page, or take another browser";
+  }
+  if (!self.createImageBitmap || !self.OffscreenCanvas?.prototype.convertToBlob) {
+    return `This browser is too old for this page (it has no OffscreenCanvas): ${NEWER}`;
+  }
+  const context = new OffscreenCanvas(64, 4).getContext("2d", { willReadFrequently: true });
+  if (!context) return `This browser is too old for this page (its OffscreenCanvas draws no photos): ${NEWER}`;
+  for (let x = 0; x < 64; x++) {
+    context.fillStyle = `rgb(${known(x).slice(0, 3)})`;
+    context.fillRect(x, 0, 1, 4);
+  }
+  // A browser may hand out pixels of its own; some change the last bit alone, which nobody sees.
+  const { data } = context.getImageData(0, 0, 64, 4);
+  if (data.some((value, i) => Math.abs(value - known(i / 4 % 64 | 0)[i % 4]) > 4)) {
+    return "This browser hides the pixels of photos from pages (protection against fingerprinting): allow this page to read " +
+      "the canvas (in Firefox by the icon beside the address), then try again; or use `colorize serve`";
+  }
+}
+
+function known(x) {
+  return [4 * x, 255 - 3 * x, 64 + 2 * x, 255];
 }
 
 onmessage = ({ data }) => {
-  if (data.forget) return void jobs.delete(data.forget);
-  const job = { ...jobs.get(data.id), ...data };
-  jobs.set(data.id, job);
-  queue = queue.then(() => colour(job)).catch((error) => {
-    if (!(error instanceof Superseded)) postMessage({ id: job.id, version: job.version, error: error.message });
+  if (data.forget) return void (jobs.delete(data.forget), seen.delete(data.forget));
+  jobs.set(data.id, data);
+  queue = queue.then(() => colour(data)).catch((error) => {
+    if (error instanceof Superseded || error instanceof Broken) return; // said above
+    const { id, version, file } = data;
+    if (error instanceof PhotoError) return postMessage({ id, version, error: error.message });
+    const why = outOfMemory(error) ? "memory runs out" : String(error?.message ?? error).slice(0, 100);
+    const remedy = "close other tabs, or scale it down, then try again";
+    postMessage({ id, version, broken: `${file.name} could not be coloured (${why}): ${remedy}` });
   });
 };
-
-class Superseded extends Error {}
 
 async function colour(job) {
   const report = async (progress) => {
@@ -39,7 +105,7 @@ async function colour(job) {
     if (jobs.get(job.id)?.version !== job.version) throw new Superseded();
   };
   await report(0.02);
-  const { steps, tensor, whole } = await ready;
+  const { steps, tensor, whole, mark } = await ready;
   const canvas = await draw(job.file);
   const { width, height } = canvas;
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -50,7 +116,8 @@ async function colour(job) {
   // The size at which the network sees the photo: about resolution² pixels.
   const scale = job.resolution / Math.sqrt(height * width);
   const [h, w] = [height, width].map((side) => Math.max(1, halfToEven(side * scale)));
-  if (job.seen?.resolution !== job.resolution) {
+  let colours = seen.get(job.id);
+  if (colours?.resolution !== job.resolution) {
     const L = new Float32Array(height * w);
     for (let top = 0; top < height; top += rows) {
       const feeds = { photo: photo(read(top)), width: tensor("int64", whole(w), []) };
@@ -59,28 +126,41 @@ async function colour(job) {
     }
     const feeds = { L: tensor("float32", L, [height, w]), size: tensor("int64", whole(h, w), [2]), width: tensor("int64", whole(width), []) };
     const { planes, rows: weights } = await steps.colours.run(feeds);
-    job.seen = { resolution: job.resolution, planes: planes.data, rows: weights.data };
-    if (jobs.has(job.id)) jobs.get(job.id).seen = job.seen;
+    colours = { resolution: job.resolution, planes: planes.data, rows: weights.data };
   }
+  if (jobs.has(job.id)) remember(job.id, colours);
 
-  const planes = tensor("float32", job.seen.planes, [5, h, width]);
+  const planes = tensor("float32", colours.planes, [5, h, width]);
   const saturation = tensor("float32", Float32Array.of(job.saturation), []);
   for (let top = 0; top < height; top += rows) {
     const band = read(top);
-    const weights = job.seen.rows.subarray(top * h, (top + band.height) * h);
+    const weights = colours.rows.subarray(top * h, (top + band.height) * h);
     const feeds = { photo: photo(band), planes, rows: tensor("float32", weights, [band.height, h]), saturation };
     band.data.set((await steps.paint.run(feeds)).coloured.data);
     context.putImageData(band, 0, top);
     await report(0.4 + 0.55 * (top + band.height) / height);
   }
   const type = job.file.type in KEPT ? job.file.type : "image/png";
-  const blob = await canvas.convertToBlob({ type, quality: KEPT[type] });
-  postMessage({ id: job.id, version: job.version, blob, width, height });
+  const { blob, notes } = await keep(job.file, await canvas.convertToBlob({ type, quality: KEPT[type] }), { width, height, mark });
+  postMessage({ id: job.id, version: job.version, blob, width, height, notes });
+}
+
+// The colours of the photos used last; of the others, the network is asked again when a slider moves.
+function remember(id, colours) {
+  seen.delete(id);
+  seen.set(id, colours);
+  const size = ({ planes, rows }) => planes.byteLength + rows.byteLength;
+  let total = [...seen.values()].reduce((sum, some) => sum + size(some), 0);
+  for (const [old, some] of seen) {
+    if (total <= MOST_SEEN) break;
+    total -= size(some);
+    seen.delete(old);
+  }
 }
 
 // Upright, as the EXIF orientation says; what is transparent is laid on white, as `colorize` does.
 async function draw(file) {
-  const bitmap = await createImageBitmap(file).catch(async () => { throw new Error(await whyNot(file)); });
+  const bitmap = await createImageBitmap(file).catch(async () => { throw new PhotoError(await whyNot(file)); });
   const { width, height } = bitmap;
   try {
     const canvas = new OffscreenCanvas(width, height);
@@ -88,18 +168,24 @@ async function draw(file) {
     context.fillStyle = "white";
     context.fillRect(0, 0, width, height);
     context.drawImage(bitmap, 0, 0);
-    if (context.getImageData(width - 1, height - 1, 1, 1).data[3] !== 255) throw new Error();
-    return canvas;
-  } catch {
-    throw new Error(`${file.name} has ${(width * height / 1e6).toFixed(0)} megapixels, too many for this browser: scale it down first`);
+    if (context.getImageData(width - 1, height - 1, 1, 1).data[3] === 255) return canvas;
+  } catch { // the browser's limits for a canvas, or no memory
   } finally {
     bitmap.close();
   }
+  const size = width * height / 1e6;
+  throw new PhotoError(`${file.name} ${size < 10 ? "cannot be drawn by this browser: take another one" :
+    `has ${size.toFixed(0)} megapixels, too many for this browser: scale it down first`}`);
 }
 
 async function whyNot(file) {
   if (file.size === 0) return `${file.name} is empty (0 bytes): copy it again from where it came`;
-  const head = new TextDecoder("latin1").decode(await file.slice(0, 32).arrayBuffer());
+  let head;
+  try {
+    head = new TextDecoder("latin1").decode(await file.slice(0, 32).arrayBuffer());
+  } catch {
+    return `${file.name} cannot be read: if it was moved or changed, choose it again; of a folder, drop the photos in it`;
+  }
   if (/^....ftyp(hei|hev|mif|msf)/s.test(head) || /\.hei[cf]$/i.test(file.name)) {
     return `${file.name} is a HEIC photo, which this browser cannot read: export it as JPEG, and drop that`;
   }
