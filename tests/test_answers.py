@@ -1,20 +1,25 @@
-"""What the lessons ask: each check takes our answer, and refuses the stub and the typical mistakes."""
+"""What the lessons ask: each check takes what is right, and says of what is wrong what is wrong with it."""
 
 import ast
 import json
 import re
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from colorize_lib.course import Choice, load_answers
+from colorize_lib import course
+from colorize_lib.course import Choice
 from colorize_lib.course.checks import judge
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 ANSWERS = sorted(path.stem for path in (LESSONS / "solutions/answers").glob("*.py"))
 STUB = "there is a gap left, `...`: it is yours to write."
+load_answers = cache(course.load_answers)
 
 
+@cache
 def notebook(lesson: str) -> list[dict]:
     """The cells of a lesson, each with its text and its tags."""
     (path,) = LESSONS.glob(f"{lesson}_*.ipynb")
@@ -37,19 +42,51 @@ def defined(source: str) -> list[str]:
     return [node.name for node in ast.parse(source).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
-def stub_of(lesson: str, name: str):
-    """The stub as the notebook defines it, with the notebook's imports and our answers around it."""
-    space = dict(vars(load_answers(lesson)))
-    for cell in notebook(lesson):
+@cache
+def rooms(lesson: str) -> dict[str, dict]:
+    """For each turn, what the learner has when it comes: the notebook's imports and definitions so far, no more.
+
+    Earlier turns are the folded solutions.
+    """
+    space, found, cells = {}, {}, notebook(lesson)
+    for i, cell in enumerate(cells):
         if cell["cell_type"] != "code":
             continue
-        for node in ast.walk(ast.parse(cell["text"])):
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                exec(compile(ast.Module([node], []), lesson, "exec"), space)
-        if "turn" in cell["tags"] and name in defined(cell["text"]):
-            exec(cell["text"], space)
-            return space[name]
-    raise AssertionError(f"lesson {lesson} has no cell with the tag `turn` that defines {name}")
+        if "turn" in cell["tags"]:
+            name = defined(cell["text"])[-1]
+            found[name] = dict(space)
+            exec(solution(cells[i + 2]["text"]) or "", space)
+            space.setdefault(name, getattr(load_answers(lesson), name))
+        else:
+            for node in ast.parse(cell["text"]).body:
+                if is_definition(node):
+                    with suppress(NameError):  # a default that the lesson computes
+                        exec(compile(ast.Module([node], []), lesson, "exec"), space)
+    return found
+
+
+def is_definition(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assign):  # a table, such as a matrix
+        return ast.unparse(node.value).startswith("torch.tensor(")
+    return isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+
+
+def solution(text: str) -> str | None:
+    """The Python block under "Solution", as it is folded into the notebook."""
+    found = re.search(r"<summary>Solution.+?```python\n(.+?)```", text, re.DOTALL)
+    return found[1] if found else None
+
+
+def turn_of(lesson: str, name: str) -> int:
+    cells = notebook(lesson)
+    return next(i for i, c in enumerate(cells) if "turn" in c["tags"] and name in defined(c["text"]))
+
+
+def written(lesson: str, name: str, source: str):
+    """What the learner gets who writes this into the cell of the turn."""
+    space = dict(rooms(lesson)[name])
+    exec(compile(source, "the learner's cell", "exec"), space)
+    return space[name]
 
 
 @each_turn
@@ -60,7 +97,15 @@ def test_our_answer_passes(lesson, name):
 
 @each_turn
 def test_the_stub_does_not(lesson, name):
-    assert judge(getattr(load_answers(lesson), f"check_{name}"), stub_of(lesson, name)) == STUB
+    stub = written(lesson, name, notebook(lesson)[turn_of(lesson, name)]["text"])
+    assert judge(getattr(load_answers(lesson), f"check_{name}"), stub) == STUB
+
+
+@each_turn
+def test_the_folded_solution_runs_in_its_own_notebook(lesson, name):
+    source = solution(notebook(lesson)[turn_of(lesson, name) + 2]["text"])
+    if source:  # an exercise has its solution in the notebook of solutions
+        assert judge(getattr(load_answers(lesson), f"check_{name}"), written(lesson, name, source)) is None
 
 
 @each_turn
@@ -88,7 +133,7 @@ def test_a_turn_has_its_cells(lesson, name):
     An exercise has a hint at least; its solution is in the notebook of solutions.
     """
     cells = notebook(lesson)
-    at = next(i for i, c in enumerate(cells) if "turn" in c["tags"] and name in defined(c["text"]))
+    at = turn_of(lesson, name)
     check, text = cells[at + 1], cells[at + 2]
     assert "check" in check["tags"]
     assert check["text"].strip() == f"{name} = notes.check({name})"
@@ -98,7 +143,7 @@ def test_a_turn_has_its_cells(lesson, name):
         return
     assert len(folded) >= 3
     assert "olution" in folded[-1]
-    (shown,) = re.findall(r"```python\n(.+?)```", folded[-1], re.DOTALL)
+    shown = solution(text["text"])
     source = (LESSONS / f"solutions/answers/{lesson}.py").read_text(encoding="utf-8")
     (ours,) = [node for node in ast.parse(source).body if getattr(node, "name", None) == name]
     theirs = next(node for node in ast.parse(shown).body if getattr(node, "name", None) == name)

@@ -2,10 +2,11 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
-from colorize_lib.course import Choice, Notes, NotYet, Number, expect, expect_same, judge, notes
+from colorize_lib.course import Choice, Notes, NotYet, Number, expect, expect_not, expect_same, judge, notes
 
 ANSWERS = """
 from colorize_lib.course import Choice, Number, expect_same
@@ -64,6 +65,47 @@ def test_an_error_names_the_line(lesson, capsys):
     assert "return x.twice()" in told
 
 
+def test_an_endless_loop_ends():
+    def forever(x):
+        while True:
+            try:
+                x = x + 1
+            except Exception:
+                x = 0
+
+    assert "does not come to an end" in str(judge(lambda theirs: theirs(1), forever))
+
+
+def test_what_a_check_asks_with_stays_as_it_is():
+    def double(x):
+        x *= 2
+        return x
+
+    def check(theirs):
+        expect_same(theirs(asked), 2 * torch.ones(2), "Twice 1 is 2.")
+
+    asked = torch.ones(2)
+    assert str(judge(check, double)).startswith("The result is right, but it changes `x` in place")
+    assert torch.equal(asked, torch.ones(2))
+
+
+def test_a_lost_history_is_a_change():
+    def cut(x):
+        return x.detach_()
+
+    told = judge(lambda theirs: theirs(torch.ones(2, requires_grad=True) * 2), cut)
+    assert "changes `x`" in str(told)
+
+
+def test_nothing_is_noticed_before_the_check_stumbles_over_it():
+    assert "`return` missing" in str(judge(lambda theirs: expect(theirs() > 1, "More."), lambda: None))
+
+
+def test_an_error_of_the_check_is_not_called_the_learners():
+    told = str(judge(lambda theirs: expect(theirs()["L"] > 1, "More."), lambda: 5))
+    assert told.startswith("What it returns has another form")
+
+
 def test_ours_is_not_praised(lesson, capsys):
     def double(x):
         return ...
@@ -106,6 +148,7 @@ def test_expect():
     [
         (None, "nothing. Is the `return` missing"),
         ("six", "a str, and a tensor"),
+        (np.ones(2), "a ndarray, and a tensor"),
         (torch.ones(3), r"shape \(3,\); \(2,\)"),
         (torch.tensor([1.0, float("nan")]), "nan or inf"),
         (torch.tensor([1.0, 1.01]), "Off. .The largest difference is 0.01"),
@@ -114,6 +157,24 @@ def test_expect():
 def test_expect_same_says_what_differs(theirs, sentence):
     with pytest.raises(NotYet, match=sentence):
         expect_same(theirs, torch.ones(2), "Off.")
+
+
+@pytest.mark.parametrize("number", [2, 2.0, True + 1, np.float32(2), np.array(2.0), torch.tensor(2.0)])
+def test_a_number_may_come_from_numpy(number):
+    expect_same(number, 2.0, "Off.")
+
+
+@pytest.mark.parametrize("theirs", [np.ones(2), torch.ones(1)])
+def test_a_number_is_one(theirs):
+    with pytest.raises(NotYet, match="a single number was expected"):
+        expect_same(theirs, 1.0, "Off.")
+
+
+def test_expect_not_names_a_mistake():
+    expect_not(torch.ones(2), torch.zeros(2), "Zero.")
+    expect_not(torch.ones(2), torch.ones(3), "Three.")
+    with pytest.raises(NotYet, match="^One.$"):
+        expect_not(torch.ones(2), torch.ones(2), "One.")
 
 
 def test_expect_same_allows_a_rounding():
@@ -134,6 +195,11 @@ def test_the_quiz_is_readable_without_a_kernel(lesson):
     assert html.count('type="radio"') == 2
     assert html.count('type="text"') == 1
     assert html.count("<details>") == 2  # the answers are folded
+
+
+def test_an_answer_ends_in_one_full_stop():
+    question = Choice("Better?", ["Yes.", "no"], 0, "It is.")
+    assert "</summary>Yes. It is.</details>" in Notes("00")._question(0, question)
 
 
 def test_a_question_has_its_answer_among_its_options():

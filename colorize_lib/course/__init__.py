@@ -16,7 +16,7 @@ A file of answers holds, for a lesson:
 
 - `PREDICTIONS`: {key: `Choice`}; `QUIZ`: a list of `Choice` and `Number`.
 - For every "Your turn", by the name of what the learner writes, `NAME`: our solution, `check_NAME(theirs)`,
-  which calls `expect` and `expect_same`, and `NAME__MISTAKE`: two or more typical mistakes.
+  which calls `expect`, `expect_same` and `expect_not`, and `NAME__MISTAKE`: two or more typical mistakes.
 
 The cells of a lesson carry tags.  tests/test_answers.py holds each lesson to this order:
 
@@ -29,10 +29,10 @@ The cells of a lesson carry tags.  tests/test_answers.py holds each lesson to th
 - `quiz` and `summary`: near the end.  Nothing of this needs a server, and the page reads well without a kernel.
 """
 
-from .checks import NotYet, expect, expect_same, expect_shape, expect_written, judge
+from .checks import NotYet, expect, expect_not, expect_same, expect_shape, expect_written, judge
 from .notes import MY_PHOTO, Choice, Notes, Number, lesson_folder, load_answers, my_photo
 
 __all__ = [
-    "MY_PHOTO", "Choice", "Notes", "NotYet", "Number", "expect", "expect_same", "expect_shape", "expect_written", "judge", "lesson_folder", "load_answers",
+    "MY_PHOTO", "Choice", "Notes", "NotYet", "Number", "expect", "expect_not", "expect_same", "expect_shape", "expect_written", "judge", "lesson_folder", "load_answers",
     "my_photo",
 ]  # fmt: skip

@@ -174,7 +174,8 @@ class Notes:
                 for j, option in enumerate(question.options)
             )
         attributes = "".join(f' data-{key}="{value}"' for key, value in data.items())
-        answer = f"<details><summary>Answer</summary>{_code(right)}. {_code(question.why)}</details>"
+        stop = "" if right.endswith((".", "?", "!", "…")) else "."
+        answer = f"<details><summary>Answer</summary>{_code(right)}{stop} {_code(question.why)}</details>"
         return f"<li{attributes}><span>{_code(question.asks)}</span> <b></b>{ways}{answer}</li>"
 
     def summary(self) -> Page:

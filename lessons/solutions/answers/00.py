@@ -44,17 +44,17 @@ def off_by(guess, true):
 
 
 def check_off_by(theirs):
-    true = np.array([[[50.0, 10, 20], [70, -10, 0]]])
-    expect_same(float(theirs(true, true)), 0.0, "A perfect guess is off by 0.")
+    true = np.tile([[50.0, 10, 20], [70, -10, 0]], (2, 2, 1))  # 2 × 4 points
+    expect_same(theirs(true, true), 0.0, "A perfect guess is off by 0.")
     lighter = true + np.array([9.0, 0, 0])
     expect_same(
-        float(theirs(lighter, true)), 0.0, "L* has no part in it: take the second and third number only."
+        theirs(lighter, true), 0.0, "L* has no part in it: take the second and third number of every point."
     )
-    guess = true + np.array([[[0.0, 4, -2], [0, -1, 1]]])
+    guess = true + np.tile([[0.0, 4, -2], [0, -1, 1]], (2, 2, 1))
     expect_same(
-        float(theirs(guess, true)),
+        theirs(guess, true),
         2.0,
-        "The differences here are 4, −2, −1 and 1: without their signs, 2 on average.",
+        "The differences here are 4, −2, −1 and 1, again and again: without their signs, 2 on average.",
     )
 
 
@@ -75,8 +75,8 @@ def share_below_one(shares):
 
 
 def check_share_below_one(theirs):
-    expect_same(float(theirs([0.5, 0.9, 1.2, 0.7])), 0.75, "Three of these four are below 1: 0.75.")
-    expect_same(float(theirs([2.0, 1.0])), 0.0, "1 is not below 1, so here it is 0.")
+    expect_same(theirs([0.5, 0.9, 1.2, 0.7]), 0.75, "Three of these four are below 1: 0.75.")
+    expect_same(theirs([2.0, 1.0]), 0.0, "1 is not below 1, so here it is 0.")
 
 
 def share_below_one__the_mean(shares):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from colorize_lib import color, lab_to_rgb
-from colorize_lib.course import Choice, Number, expect, expect_same, expect_shape
+from colorize_lib.course import Choice, Number, expect, expect_not, expect_same, expect_shape
 
 PREDICTIONS = {
     "lamps": Choice(
@@ -70,8 +70,10 @@ RGB_TO_XYZ = torch.tensor(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 )
 WHITE_D65 = torch.tensor([0.95047, 1.0, 1.08883])
-COLOURS = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.9, 0.5, 0.1], [0.2, 0.3, 0.5], [0.5, 0.5, 0.5]])
-COLOURS = COLOURS.T.reshape(1, 3, 2, 3)
+COLOURS = torch.tensor([[0.9, 0.5, 0.1], [0.2, 0.3, 0.5], [1, 0, 1], [0.5, 0.5, 0.5]])
+COLOURS = (
+    torch.cat([torch.eye(3), COLOURS, torch.ones(1, 3)]).reshape(2, 1, 4, 3).permute(0, 3, 1, 2)
+)  # 2 photos
 
 
 def cube_root(t: Tensor) -> Tensor:
@@ -131,6 +133,11 @@ def check_xyz_from_linear(theirs):
     )
     right = xyz_from_linear(COLOURS)
     mixed = theirs(COLOURS)
+    expect_not(
+        mixed,
+        torch.einsum("ij,bjhw->bihw", RGB_TO_XYZ, COLOURS / WHITE_D65[:, None, None]),
+        "It divides R, G and B: multiply with the matrix first, and divide X, Y and Z by the white.",
+    )
     expect_same(
         mixed[:, 1],
         right[:, 1],
@@ -166,7 +173,11 @@ def check_lab_from_xyz(theirs):
     expect_same(lab[0, 0, 0, 0], 100.0, "White must have L* = 100: 116 times its cube root, less 16.", 1e-3)
     expect_same(lab[0, 1:, 0, 1], torch.zeros(2), "A grey must have a* = b* = 0: both are differences.", 1e-3)
     right = lab_from_xyz(xyz)
-    expect_same(lab[:, 0], right[:, 0], "L* is off. Did you take the cube root of Y, the middle one?", 1e-2)
+    plain = torch.tensor([-16.0, 0, 0])
+    expect_not(
+        lab[0, :, 0, 2], plain, "Black must have L* = 0: `cube_root` sees to it, `** (1 / 3)` does not."
+    )
+    expect_same(lab[:, 0], right[:, 0], "L* is off. Did you take the `cube_root` of Y, the middle one?", 1e-2)
     expect_same(lab[:, 1], right[:, 1], "a* is off: 500 times (fx − fy), in this order.", 1e-2)
     expect_same(lab[:, 2], right[:, 2], "b* is off: 200 times (fy − fz), in this order.", 1e-2)
 
@@ -208,8 +219,17 @@ def kept_with_lightness_scaled(lab, steps=15):
 
 
 def check_fit_to_gamut(theirs):
-    colours = [[60, 30, 20], [60, 100, 0], [95, 80, 80], [20, -60, 40], [50, 0, -110], [50, 0, 0]]
-    lab = torch.tensor(colours, dtype=torch.float32).T.reshape(1, 3, 2, 3)
+    colours = [
+        [60, 30, 20],
+        [60, 100, 0],
+        [95, 80, 80],
+        [20, -60, 40],
+        [50, 0, -110],
+        [50, 0, 0],
+        [9, 9, 90],
+        [99, -9, 9],
+    ]
+    lab = torch.tensor(colours, dtype=torch.float32).T.reshape(1, 3, 2, 4)
     fitted = theirs(lab)
     expect_shape(fitted, lab.shape)
     expect_same(fitted[:, 0], lab[:, 0], "L* has changed: scale a* and b* only.", 1e-3)
@@ -275,8 +295,8 @@ def luma(rgb):
 
 def check_luma(theirs):
     grey = theirs(COLOURS)
-    expect_shape(grey, (1, 1, 2, 3))
-    expect_same(grey[0, 0, 1, 2], 0.5, "A grey of 0.5 must stay 0.5: the three weights add up to 1.")
+    expect_shape(grey, (2, 1, 1, 4))
+    expect_same(grey[1, 0, 0, 2], 0.5, "A grey of 0.5 must stay 0.5: the three weights add up to 1.")
     expect_same(grey, luma(COLOURS), "The weights are 0.299 for red, 0.587 for green, 0.114 for blue.")
 
 
@@ -304,9 +324,8 @@ def mean_chroma(lab):
 
 
 def check_mean_chroma(theirs):
-    lab = torch.tensor([[50, 3, 4], [90, 0, 0], [10, -6, 8], [70, 0, -5]], dtype=torch.float32).T.reshape(
-        1, 3, 2, 2
-    )
+    lab = torch.tensor([[50.0, 3, 4], [90, 0, 0], [10, -6, 8], [70, 0, -5]])
+    lab = lab.reshape(2, 2, 1, 3).permute(0, 3, 1, 2)  # 2 photos of 2 × 1
     expect_same(
         theirs(lab), 5.0, "The chromas here are 5, 0, 10 and 5, so their mean is 5. L* has no part in it."
     )
@@ -334,6 +353,7 @@ def check_turn_hue(theirs):
         torch.tensor([50.0, -10.0, 30.0])[None, :, None, None],
         "By 90°, (a*, b*) becomes (−b*, a*), and L* stays.",
     )
+    lab = torch.randn(2, 3, 4, 5)
     expect_same(theirs(lab, 45), turn_hue(lab, 45), "By 45°: cos · a − sin · b and sin · a + cos · b.")
 
 
@@ -361,7 +381,7 @@ def my_lab_to_rgb(lab):
 
 def check_my_lab_to_rgb(theirs):
     steps = torch.linspace(0, 1, 9)
-    cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, 27, 27)
+    cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, 9, 81)
     rgb = theirs(color.rgb_to_lab(cube))
     expect_shape(rgb, cube.shape)
     bright = cube.amin(dim=1, keepdim=True) > 0.1

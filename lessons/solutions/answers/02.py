@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from colorize_lib import PhotoError, open_photo, rgb_to_lab, split_lab
-from colorize_lib.course import Choice, Number, expect, expect_same, expect_shape, expect_written
+from colorize_lib.course import Choice, Number, expect, expect_not, expect_same, expect_shape, expect_written
 from colorize_lib.photos import resize_photo
 
 PREDICTIONS = {
@@ -64,12 +64,14 @@ QUIZ = [
 
 
 def some_files(folder: str) -> list[Path]:
-    """Two photos, wide and high, and between them a text that calls itself a photo."""
-    paths = [Path(folder) / name for name in ("wide.png", "letter.jpg", "high.png")]
+    """Photos, wide, high and large, and a text that calls itself a photo."""
+    paths = [Path(folder) / name for name in ("wide.png", "letter.jpg", "high.png", "large.jpg")]
     ramp = np.linspace(0, 255, 40 * 60 * 3).astype(np.uint8)
     Image.fromarray(ramp.reshape(40, 60, 3)).save(paths[0])
     paths[1].write_text("Dear Grandma, this is no photo.")
     Image.fromarray(ramp[::-1].reshape(60, 40, 3).copy()).save(paths[2])
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(paths[3])
     return paths
 
 
@@ -106,9 +108,18 @@ def check_SquarePhotos(theirs):
                 "It stops at the broken file. Catch PhotoError, note str(error) in `skipped`, and continue.",
             )
         expect_written(dataset.__len__())
-        expect(len(dataset) == 2, f"There are 2 photos that can be read; its length is {len(dataset)}.")
+        expect(len(dataset) == 3, f"There are 3 photos that can be read; its length is {len(dataset)}.")
         expect(len(dataset.skipped) == 1, "`skipped` has to hold one sentence, for the one broken file.")
-        right = torch.from_numpy(resize_photo(open_photo(paths[2]), 16, 16).copy()).permute(2, 0, 1)
+        why = dataset.skipped[0]
+        expect(
+            isinstance(why, str) and why != str(paths[1]),
+            "`skipped` has to hold the sentence that says why: `str(error)`.",
+        )
+        array = resize_photo(open_photo(paths[2]), 16, 16).copy()
+        right = torch.from_numpy(array).permute(2, 0, 1)
+        large = torch.from_numpy(resize_photo(open_photo(paths[3], min_side=16), 16, 16).copy()).permute(
+            2, 0, 1
+        )
         for path in paths:
             path.unlink()
         try:
@@ -117,7 +128,17 @@ def check_SquarePhotos(theirs):
             expect(False, "It opens the file again in `__getitem__`. Decode each photo once, in `__init__`.")
         expect_shape(square, (3, 16, 16))
         expect(square.dtype == torch.uint8, f"A square has to stay uint8; yours is {square.dtype}.")
+        expect_not(
+            square,
+            torch.from_numpy(array).reshape(3, 16, 16),
+            "The channels are mixed: `reshape` keeps the order of the numbers; `permute(2, 0, 1)` moves the channels.",
+        )
         expect_same(square, right, "Square 1 has other values: scale with resize_photo(rgb, size, size).", 1)
+        expect_same(dataset[2], large, "A large JPEG has other values: open it with `min_side=size`.", 1)
+        expect(
+            getattr(dataset.squares[1], "shape", ()) == (3, 16, 16) and torch.is_tensor(dataset.squares[1]),
+            "`squares` itself has to hold tensors (3, size, size), for a later cell takes them from there.",
+        )
 
 
 class SquarePhotos__breaks_off(SquarePhotos):
@@ -135,7 +156,7 @@ class SquarePhotos__channels_last(SquarePhotos):
 class SquarePhotos__opens_each_time(SquarePhotos):
     def __init__(self, photos, size):
         super().__init__(photos, size)
-        self.photos, self.size = [photos[0], photos[2]], size
+        self.photos, self.size = [photo for photo in photos if photo.name != "letter.jpg"], size
 
     def __getitem__(self, index):
         square = resize_photo(open_photo(self.photos[index]), self.size, self.size)
@@ -384,6 +405,10 @@ def check_is_nearly_grey(theirs):
     )
     expect_written(theirs(grey))
     expect(theirs(grey) and not theirs(red), "A photo with a* = b* = 1 is nearly grey, a red one is not.")
+    flag, dot = torch.zeros(2, 1, 3, 2, 5)  # one pixel of ten has colour
+    flag[:, 1, 0, 0], dot[:, 1, 0, 0] = 60.0, 20.0
+    expect(not theirs(flag), "One pixel of ten with a chroma of 60: the mean is 6, which is not below 5.")
+    expect(theirs(dot), "One pixel of ten with a chroma of 20: the mean is 2, which is below 5.")
     expect(not theirs(pale) and theirs(pale, 9.0), "The threshold is for the mean chroma: here it is 8.")
     mixed = torch.tensor([[50.0, 30, 0], [50, -30, 0]]).T.reshape(1, 3, 1, 2)
     expect(

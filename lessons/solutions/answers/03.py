@@ -180,9 +180,13 @@ def check_UnetBlock(theirs):
         "`self.below` was left out, or it came in the wrong place.",
     )
     top = theirs(4, 6, theirs(6, 8), outermost=True, in_channels=1, out_channels=2).eval()
-    L = torch.randn(2, 1, 16, 16)
+    L = torch.randn(2, 1, 16, 8)
+    expect(
+        getattr(top(L), "shape", (0, 2))[1] == 2,
+        "The outermost block joins nothing: it gives only what came up, a* and b*.",
+    )
     colours = top.up(top.below(top.down(L))).detach()
-    expect_same(top(L), colours, "The outermost block joins nothing: it gives only what came up.")
+    expect_same(top(L), colours, "The outermost block gives what came up, and nothing else.")
 
 
 class UnetBlock__twice_itself(UnetBlock):
@@ -231,15 +235,14 @@ def fields(levels):
 def check_fields(theirs):
     given = theirs(3)
     expect_written(given)
-    expect(given is not None, "It returns nothing. Is the `return` missing?")
     expect(
-        isinstance(given, (list, tuple)),
-        "It has to return the whole list `seen`, a number for each level; it returned a single value.",
+        isinstance(given, list),
+        f"It has to return the list `seen`, a number for each level; it returned a {type(given).__name__}.",
     )
     expect(len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}.")
-    expect_same(float(given[0]), 4.0, "The first layer's kernel sees 4 pixels: 1 + 3 · 1.")
+    expect_same(given[0], 4.0, "The first layer's kernel sees 4 pixels: 1 + 3 · 1.")
     expect_same(
-        float(given[1]),
+        given[1],
         10.0,
         "The second adds 3 jumps of 2 pixels: 4 + 6 = 10. Is the jump doubled after use?",
     )
@@ -283,15 +286,20 @@ def train_step(network, optimizer, batch):
 
 def check_train_step(theirs):
     batch = {"L": torch.randn(2, 1, 4, 4), "ab": torch.randn(2, 2, 4, 4)}
-    start = nn.Conv2d(1, 2, 1)
+    start = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
 
     def after(step, times):
         network = copy.deepcopy(start)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         losses = [step(network, optimizer, batch) for _ in range(times)]
-        return torch.cat([p.detach().flatten() for p in network.parameters()]), losses
+        return torch.cat([p.detach().flatten() for p in network.parameters()]), losses, network
 
-    (ours, right), (yours, given) = after(train_step, 1), after(theirs, 1)
+    (ours, right, _), (yours, given, network) = after(train_step, 1), after(theirs, 1)
+    expect_written(given[0])
+    expect(
+        network.training and network[1].num_batches_tracked > 0,
+        "The network has to learn in training mode: no `eval()` here.",
+    )
     expect_same(
         given[0],
         right[0],
@@ -302,9 +310,12 @@ def check_train_step(theirs):
         "Return a plain number: loss.item(). A tensor keeps the whole graph alive.",
     )
     before = torch.cat([p.detach().flatten() for p in start.parameters()])
+    moved = not torch.equal(yours, before)
     expect(
-        not torch.equal(yours, before), "The weights have not moved: backward(), and then optimizer.step()."
+        moved or network[0].weight.grad is not None,
+        "The step has no gradient to follow: zero_grad() first, then backward(), and then step().",
     )
+    expect(moved, "The weights have not moved: backward(), and then optimizer.step().")
     expect_same(yours, ours, "The weights moved, but not along this gradient.")
     expect_same(
         after(theirs, 3)[0],
@@ -353,16 +364,13 @@ def cut_skip(block, inputs, output):
 
 
 def check_cut_skip(theirs):
-    x, y = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 4, 4)
-    output = torch.cat([x, y], dim=1)
-    kept = output.clone()
-    given = theirs(None, (x,), output)
+    x, y = torch.randn(2, 2, 4, 5, 6)  # a block joins as many channels as it was given
+    given = theirs(None, (x,), torch.cat([x, y], dim=1))
     expect_same(
         given,
         torch.cat([0 * x, y], dim=1),
         "The first channels, as many as x has, must be 0; the others stay.",
     )
-    expect(torch.equal(output, kept), "It changed what the block gave, in place: make a new tensor.")
 
 
 def cut_skip__the_wrong_half(block, inputs, output):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_lib.course import Choice, Number, expect, expect_same
+from colorize_lib.course import Choice, Number, expect, expect_same, expect_written
 from colorize_lib.losses import GANLoss
 
 PREDICTIONS = {
@@ -45,7 +45,7 @@ PREDICTIONS = {
 
 
 def best_judge(real, fake):
-    """The best judge's probability of "real", from how common a colour is among real photos and among fakes."""
+    """The best judge's probability of "real", from how common a colour is among real photos and among fakes (tensors)."""
     return real / (real + fake)
 
 
@@ -84,6 +84,7 @@ def _game():
 
 
 def _told(answer, names):
+    expect_written(answer)
     expect(isinstance(answer, dict), "It should give the losses by name, as in the last line of the stub.")
     expect(set(answer) == set(names), f"The losses should have the names {', '.join(names)}.")
 
@@ -91,8 +92,6 @@ def _told(answer, names):
 def check_discriminator_step(theirs):
     right = _game()
     generator, discriminator, _, optimizer, L, ab, fake = _game()
-    for parameter in (*discriminator.parameters(), *right[1].parameters()):
-        parameter.grad = torch.ones_like(parameter)  # of an earlier step
     weight = discriminator.weight.detach().clone()
     told = theirs(discriminator, optimizer, GANLoss(), L, ab, fake)
     _told(told, ("d", "d_real", "d_fake"))
@@ -102,14 +101,21 @@ def check_discriminator_step(theirs):
     )
     expect(
         not torch.equal(weight, discriminator.weight),
-        "The judge has not changed: does the gradient reach it?",
+        "The judge has not changed. The third gap is a step of the optimizer: clear, backward, step.",
     )
     ours = discriminator_step(right[1], right[3], GANLoss(), *right[4:])
     expect_same(told["d_real"], ours["d_real"], "The logits of the true photos are off: judge L with ab.")
     expect_same(told["d_fake"], ours["d_fake"], "The logits of the fakes are off: judge L with fake.")
     expect_same(told["d"], ours["d"], "The loss is off: the true photos come first, the fakes second.")
     expect_same(
-        discriminator.weight, right[1].weight, "The loss is right, but not the step: clear the old gradients."
+        discriminator.weight,
+        right[1].weight,
+        "The loss is right, but not its gradient: only `fake` is detached, and no logits are.",
+    )
+    theirs(discriminator, optimizer, GANLoss(), L, ab, generator(L))
+    discriminator_step(right[1], right[3], GANLoss(), L, ab, generator(L))
+    expect_same(
+        discriminator.weight, right[1].weight, "The second step is off: clear the gradients of the first one."
     )
 
 

@@ -1,9 +1,10 @@
 """Lesson 08: what it asks, and the answers."""
 
+import numpy as np
 import torch
 
 from colorize_lib.color import AB_SCALE
-from colorize_lib.course import Choice, Number, expect, expect_same, expect_shape
+from colorize_lib.course import Choice, Number, expect_not, expect_same, expect_shape
 
 PREDICTIONS = {
     "first": Choice(
@@ -42,19 +43,31 @@ def psnr(guess, true):
 def check_psnr(theirs):
     true = torch.rand(4, 3, 6, 5)
     guess = (true + 0.2 * torch.randn(4, 1, 1, 1) * torch.rand(4, 3, 6, 5)).clamp(0, 1)
-    answer = theirs(guess, true)
-    expect_shape(answer, (4,))
-    expect(
-        (torch.as_tensor(answer) > 0).all(),
-        "It should be positive here: an error below 1 has a negative logarithm, and a minus stands before it.",
-    )
-    off = torch.full((1, 3, 2, 2), 0.5)
+    off = torch.full((2, 3, 4, 5), 0.5)
+
+    def asked(*photos):
+        answer = theirs(*photos)
+        return torch.from_numpy(answer) if isinstance(answer, np.ndarray) else answer
+
+    tenth = asked(off + 0.1, off)
+    expect_shape(tenth, (2,))
+    for decibels, sentence in (
+        (-20.0, "A small error has a negative logarithm: a minus stands before it."),
+        (46.052, "That is the natural logarithm: PSNR takes the one to base 10, `torch.log10`."),
+        (10.0, "The error is squared first, before its mean is taken."),
+        (2.0, "The logarithm is taken 10 times, in decibels."),
+        (2.218, "That is the sum of the squared errors: take their mean."),
+        (68.131, "The photos lie in [0, 1]: their largest value is 1, not 255."),
+    ):
+        expect_not(tenth, torch.full((2,), decibels), sentence, 0.01)
     expect_same(
-        theirs(off + 0.1, off),
-        torch.tensor([20.0]),
-        "All off by 0.1: the squared error is 0.01, so it should be 20 dB. (The logarithm to base 10?)",
+        tenth,
+        torch.full((2,), 20.0),
+        "All off by 0.1: the squared error is 0.01, so it should be 20 dB.",
+        0.01,
     )
-    expect_same(answer, psnr(guess, true), "Each photo has its own mean, over colours and pixels.", 1e-3)
+    right = psnr(guess, true)
+    expect_same(asked(guess, true), right, "Each photo has its own mean, over colours and pixels.", 1e-3)
 
 
 def psnr__natural_logarithm(guess, true):
@@ -82,6 +95,11 @@ def turned(ab, degrees):
 
 def check_turned(theirs):
     red = torch.tensor([0.5, 0.0]).reshape(1, 2, 1, 1)
+    expect_not(
+        theirs(red, 90),
+        0 * red,
+        "The new b* is made of the new a*: both are made of the old a* and the old b*.",
+    )
     expect_same(
         theirs(red, 90),
         torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1),
@@ -127,6 +145,7 @@ def check_share_within(theirs):
         "(Is the distance in units of a* and b*, and along the straight line?)",
     )
     expect_same(theirs(guess, true, 1000), 1.0, "Within 1,000 lie all pixels.")
+    expect_same(theirs(guess, true, 9.5), 0.5, "10 is not within 9.5: a* and b* are ab times AB_SCALE, 110.")
     expect_same(theirs(guess, true, 6), 0.5, "Within 6 lie two of the four.")
     expect_same(theirs(guess, true, 9), 0.5, "6 and 8 off is 10 away, along the straight line: not within 9.")
     tie = torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1)
@@ -157,6 +176,9 @@ def frechet_1d(one, other):
 def check_frechet_1d(theirs):
     x = torch.linspace(-1, 1, 101)
     expect_same(theirs(x, x), 0.0, "A set is at distance 0 from itself.")
+    expect_same(
+        theirs(x, x.flip(0)), 0.0, "The order of the numbers does not count: take means first, no pairs."
+    )
     expect_same(theirs(x, x + 3), 9.0, "Moved by 3: the squared distance of the means is 9.", 1e-3)
     width = x.std(correction=0).item()
     expect_same(
@@ -166,6 +188,10 @@ def check_frechet_1d(theirs):
         0.1,
     )
     expect_same(theirs(x, 4 * x - 2), 4 + 9 * width**2, "Both parts are added.", 0.1)
+    skewed = 4 * torch.linspace(0, 1, 60) ** 4  # fewer numbers, and a long tail
+    expect_same(
+        theirs(x, skewed), frechet_1d(x, skewed), "It is about means: no medians, no quantiles.", 0.05
+    )
 
 
 def frechet_1d__means_alone(one, other):

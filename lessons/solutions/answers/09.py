@@ -1,11 +1,12 @@
 """Lesson 09: what is asked, our answers, and typical mistakes."""
 
+import copy
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from colorize_lib.course import Choice, Number, expect, expect_same
+from colorize_lib.course import Choice, Number, expect, expect_not, expect_same
 from colorize_lib.models import Generator
 from colorize_lib.training import L1Pretraining, batch_norms
 
@@ -71,20 +72,27 @@ def colour_spread(ab):
 
 
 def check_colour_spread(theirs):
-    flat = torch.tensor([20.0, -5.0])[:, None, None].expand(2, 6, 8)
+    flat = torch.tensor([20.0, -5.0])[:, None, None].expand(2, 40, 60)
+    expect_not(theirs(flat), 12.5, "It takes one middle for both: a* and b* have a middle each.", 0.01)
+    expect_not(
+        theirs(flat), 12.5 * 2**0.5, "It takes one middle for both: a* and b* have a middle each.", 0.01
+    )
     expect_same(
         theirs(flat), 0.0, "A picture of one single colour has no spread: take its middle away first."
     )
-    halves = torch.zeros(2, 4, 6)
-    halves[0, :, :3], halves[0, :, 3:] = 30.0, -30.0
+    halves = torch.zeros(2, 40, 60)
+    halves[0, :, :30], halves[0, :, 30:] = 30.0, -30.0
     expect_same(
-        theirs(halves), 30.0, "Half of it is 30 to the right of the middle, half 30 to the left: that is 30."
+        theirs(halves),
+        30.0,
+        "Half of it is 30 to the right of the middle, half 30 to the left: that is 30.",
+        0.02,
     )
     both = torch.stack([halves[0], halves[0] * 4 / 3])
-    expect_same(theirs(both), 50.0, "a* and b* both count: 30 and 40 make 50.", 1e-3)
-    uneven = torch.zeros(2, 4, 5)
-    uneven[0, :, 0] = 50.0
-    expect_same(theirs(uneven), 20.0, "The root of the mean of the squares was asked for.", 1e-3)
+    expect_same(theirs(both), 50.0, "a* and b* both count: 30 and 40 make 50.", 0.02)
+    uneven = torch.zeros(2, 40, 50)
+    uneven[0, :, :10] = 50.0
+    expect_same(theirs(uneven), 20.0, "The root of the mean of the squares was asked for.", 0.02)
 
 
 def colour_spread__chroma(ab):
@@ -130,8 +138,12 @@ class Alone:
 def check_FineTuning(theirs):
     network = Tiny().train()
     norm, first = network.layers[1], network.layers[0].weight.detach().clone()
-    batch = {"L": 3 + torch.rand(2, 1, 8, 8), "ab": torch.rand(2, 2, 8, 8)}
-    losses = theirs(network, lr=0.1).step(batch, Alone())
+    norm.running_mean.fill_(0.5)  # not what a batch has
+    right = copy.deepcopy(network)
+    batch = {"L": 3 + torch.rand(2, 1, 8, 6), "ab": torch.rand(2, 2, 8, 6)}
+    method = theirs(network, lr=0.1)
+    network.train()  # as `fit` does now and then
+    losses = method.step(batch, Alone())
     if losses is ... or losses is None and torch.equal(network.layers[0].weight, first):
         raise NotImplementedError
     expect(
@@ -139,14 +151,22 @@ def check_FineTuning(theirs):
         "A step returns its losses: return what L1Pretraining's does.",
     )
     expect(
-        torch.equal(norm.running_mean, torch.zeros(4)),
-        "The running means have moved: hold the batch norms still *before* the step.",
+        torch.equal(norm.running_mean, torch.full((4,), 0.5)),
+        "The running means have moved: hold the batch norms still *before* the step, in each step.",
     )
     expect(
         not torch.equal(network.layers[0].weight, first),
         "The weights have not moved: only the norms hold still.",
     )
     expect(network.training, "Only the batch norms hold still; the rest stays in training mode.")
+    ours = FineTuning(right, lr=0.1).step(batch, Alone())
+    expect_same(
+        losses["l1"],
+        ours["l1"],
+        "The running means hold still, and are not used: only in evaluation mode, `norm.eval()`, does a norm use them.",
+    )
+    weights = network.layers[0].weight, right.layers[0].weight
+    expect_same(*weights, "The weights moved otherwise than in L1Pretraining's step: call it, once.")
 
 
 class FineTuning__norms_run(L1Pretraining):
