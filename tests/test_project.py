@@ -196,6 +196,30 @@ def test_a_new_address_replaces_the_old_one(docs, root):
     assert address.replace(changed, address.repository().removeprefix("https://github.com/")) == readme
 
 
+@pytest.mark.parametrize(
+    ("link", "leads_to"),
+    [
+        ("[a](docs/front.py)", "[a](https://github.com/OWNER/NAME/blob/v1/docs/front.py)"),
+        ("![a](docs/front.jpg)", "![a](https://github.com/OWNER/NAME/raw/v1/docs/front.jpg)"),
+        ("[a](colorize_lib/weights)", "[a](https://github.com/OWNER/NAME/tree/v1/colorize_lib/weights)"),
+        ("[a](data/README.md#more)", "[a](https://github.com/OWNER/NAME/blob/v1/data/README.md#more)"),
+        ("[a](#start)", "[a](https://github.com/OWNER/NAME/blob/v1/README.md#start)"),
+        ("[a](https://example.com)", "[a](https://example.com)"),
+    ],
+)
+def test_the_packages_page_leads_to_the_repository(docs, monkeypatch, link, leads_to):
+    address = docs("address")
+    monkeypatch.setattr(address, "repository", lambda: "https://github.com/OWNER/NAME")
+    assert address.absolute(link, "v1") == leads_to
+
+
+def test_no_link_of_the_readme_is_relative_on_the_packages_page(docs, root):
+    address = docs("address")
+    page = address.absolute((root / "README.md").read_text(encoding="utf-8"), "v1")
+    assert [link for _, link in address.LINK.findall(page)] == []
+    assert re.findall(r'(?:src|href)="(?!https:)', page) == []
+
+
 def test_the_version_is_the_same_everywhere(root):
     citation = re.search(
         r"^version: (\S+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
@@ -203,6 +227,17 @@ def test_the_version_is_the_same_everywhere(root):
     newest = re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert citation[1] == colorize_lib.__version__
     assert newest[1] == colorize_lib.__version__
+
+
+def test_the_date_of_the_release_is_the_same_everywhere(root):
+    """Neither has one before the release."""
+    cited = re.findall(
+        r"^date-released: (\S+)$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    heading = next(
+        line for line in (root / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## "
+    )
+    assert cited == re.findall(r"\((20\d\d-\d\d-\d\d)\)$", heading)
 
 
 @pytest.fixture

