@@ -20,7 +20,6 @@ import copy
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -36,8 +35,12 @@ from .inference import STEPS
 from .models import Generator
 from .models.precision import InFloat32
 
-if TYPE_CHECKING:
+try:
     import onnx
+    import onnxscript  # noqa: F401  # torch exports with it
+    from onnx import TensorProto, compose, helper, numpy_helper
+except ImportError as error:
+    raise ImportError("colorize export needs ONNX: pip install 'colorize_lib[onnx]'") from error
 
 OPSET = 20
 GRAPHS = Path(__file__).parent / "graphs"  # what does not depend on the weights, traced by this file
@@ -128,8 +131,6 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
 
     Args, returns, raises: as `export_network`.
     """
-    import onnx
-
     generator, about = _load(weights)
     for name in ("lightness", "paint"):
         _write(onnx.load(GRAPHS / f"{name}.onnx"), Path(folder) / f"{name}.onnx", about, half=False)
@@ -160,10 +161,8 @@ def export_photo(path: str | Path, weights: str | Path = "best", *, half: bool =
     return about
 
 
-def join_steps(folder: str | Path) -> "onnx.ModelProto":
+def join_steps(folder: str | Path) -> onnx.ModelProto:
     """The three graphs of `export_steps` as one: see `export_photo`."""
-    import onnx
-
     graph = _glue(
         "uint8[H, W, 4] photo, int64[2] size, float saturation",
         "uint8[H, W, 4] coloured",
@@ -233,7 +232,7 @@ AFTER_NETWORK = """
 """
 
 
-def trace_network(generator: Generator) -> "onnx.ModelProto":
+def trace_network(generator: Generator) -> onnx.ModelProto:
     """`padded` (1, 1, H, W) → `padded_ab` (1, 2, H, W), for sides that are multiples of the generator's."""
     multiple = generator.multiple
     height, width = (multiple * Dim(name, min=1, max=LARGEST // multiple) for name in ("rows", "columns"))
@@ -242,19 +241,19 @@ def trace_network(generator: Generator) -> "onnx.ModelProto":
     return _trace(Padded(exportable(generator)), example, ["padded_ab"], sizes)
 
 
-def trace_slope() -> "onnx.ModelProto":
+def trace_slope() -> onnx.ModelProto:
     h, w = Dim("h", min=1, max=LARGEST), Dim("w", min=1, max=LARGEST)
     example = {"L": torch.rand(1, 1, 5, 7), "ab": torch.rand(1, 2, 5, 7)}
     return _trace(Slope(), example, ["planes"], {"L": {2: h, 3: w}, "ab": {2: h, 3: w}})
 
 
-def trace_lightness() -> "onnx.ModelProto":
+def trace_lightness() -> onnx.ModelProto:
     n, width = (Dim(name, min=1, max=LARGEST) for name in ("n", "width"))
     example = {"photo": _photo(20, 31), "width": torch.tensor(17)}
     return _trace(Lightness(), example, ["L"], {"photo": {0: n, 1: width}, "width": {}})
 
 
-def trace_paint() -> "onnx.ModelProto":
+def trace_paint() -> onnx.ModelProto:
     n, width, h = (Dim(name, min=1, max=LARGEST) for name in ("n", "width", "h"))
     example = {
         "photo": _photo(20, 31),
@@ -266,20 +265,16 @@ def trace_paint() -> "onnx.ModelProto":
     return _trace(Paint(), example, ["coloured"], sizes)
 
 
-def _glue(inputs: str, outputs: str, nodes: str) -> "onnx.ModelProto":
+def _glue(inputs: str, outputs: str, nodes: str) -> onnx.ModelProto:
     """A graph in ONNX's textual syntax; what is missing is `_insert`ed."""
-    import onnx
-
     opsets = f'<ir_version: 10, opset_import: ["" : {OPSET}], producer_name: "colorize_lib">'
     return onnx.parser.parse_model(f"{opsets} graph ({inputs}) => ({outputs}) {{ {nodes} }}")
 
 
 def _insert(
-    model: "onnx.ModelProto", name: str, part: "onnx.ModelProto", wires: dict[str, str] | None = None
+    model: onnx.ModelProto, name: str, part: onnx.ModelProto, wires: dict[str, str] | None = None
 ) -> None:
     """Put the nodes and weights of `part` into a graph; its inputs and outputs are joined by name, or as `wires` says."""
-    from onnx import compose, helper
-
     ends = [*part.graph.input, *part.graph.output]
     outer = {end.name: (wires or {}).get(end.name, end.name) for end in ends}
     inner = compose.add_prefix(part, f"{name}/").graph
@@ -325,15 +320,8 @@ def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
     return generator, {key: json.dumps(value) for key, value in about.items()}
 
 
-def _trace(
-    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict
-) -> "onnx.ModelProto":
+def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict) -> onnx.ModelProto:
     """Trace a module for every size; the values of `inputs` do not matter, the names of its arguments do."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError("exporting needs ONNX: pip install 'colorize_lib[onnx]'") from error
     with torch.no_grad():
         program = torch.export.export(
             module.eval(), (), inputs, dynamic_shapes=sizes, prefer_deferred_runtime_asserts_over_guards=True
@@ -344,9 +332,7 @@ def _trace(
     return onnx_program.model_proto  # pyright: ignore[reportOptionalMemberAccess]  # None only for a file
 
 
-def _write(model: "onnx.ModelProto", path: Path, about: dict[str, str], half: bool) -> None:
-    import onnx
-
+def _write(model: onnx.ModelProto, path: Path, about: dict[str, str], half: bool) -> None:
     onnx.helper.set_model_props(model, about)
     for part in (
         *model.graph.node,
@@ -363,10 +349,8 @@ def _write(model: "onnx.ModelProto", path: Path, about: dict[str, str], half: bo
     write_whole(path, model.SerializeToString())
 
 
-def _halve(graph: "onnx.GraphProto") -> None:
+def _halve(graph: onnx.GraphProto) -> None:
     """Store the large float32 weights as float16; a runtime widens them once, when it loads the graph."""
-    from onnx import TensorProto, helper, numpy_helper
-
     casts = []
     for i, tensor in enumerate(graph.initializer):
         values = numpy_helper.to_array(tensor)
