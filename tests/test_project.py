@@ -50,7 +50,7 @@ def imported_rooms(root, path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level > len(inside):
             used |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
-    return used
+    return used - {"__version__"}
 
 
 def test_the_list_of_modules_is_complete(root):
