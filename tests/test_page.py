@@ -395,7 +395,7 @@ def test_a_folder_dropped(visit, files, tmp_path):
     page.locator(".card").nth(1).wait_for()
     settle(page)
     assert page.locator(".card.done .name").all_text_contents() == ["1961.jpg", "b.jpg"]
-    assert page.inner_text("#notice") == "2 photos in album; left out: 1 that are no photos."
+    assert page.inner_text("#notice") == "2 photos in album, left out: 1 other file."
 
 
 @pytest.mark.parametrize(
@@ -502,6 +502,11 @@ def carried(browser, page_alone, photo, tmp_path_factory):
     place = data.index(b"Exif\0\0") + 6
     data[place + 4 : place + 8] = b"\xff\xff\xff\x0f"  # the first directory lies far outside
     (folder / "damaged.jpg").write_bytes(data)
+    cut = b"Photoshop 3.0\x008BIM\x04\x04\xff" + bytes(9)  # a name of 255 letters, which are not there
+    data = (folder / "scanner.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(
+        data[:2] + b"\xff\xed" + (len(cut) + 2).to_bytes(2, "big") + cut + data[2:]
+    )
     plain.save(folder / "silent.gif")
     context = browser.new_context(accept_downloads=True)
     context.set_default_timeout(PATIENCE)
@@ -579,6 +584,7 @@ def test_the_scanners_name_stays_beside_the_note(carried):
     [
         ("deep.png", "8 bits per channel, the original has 16"),
         ("damaged.jpg", "without the original's EXIF data, which is damaged"),
+        ("cut.jpg", "without the original's date and captions, which are damaged"),
         ("silent.gif", "without the original's date and captions"),
     ],
 )
@@ -593,11 +599,13 @@ COLOUR = """
   const until = async (found) => { while (!found()) await new Promise((resume) => setTimeout(resume, 100)); };
   await until(() => "ready" in document.documentElement.dataset);
   const dataTransfer = new DataTransfer(), bytes = Uint8Array.from(arguments[0]);
-  dataTransfer.items.add(new File([bytes], "grey.jpg", { type: "image/jpeg" }));
+  dataTransfer.items.add(new File([bytes], "photo.jpg", { type: "image/jpeg" }));
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
   await until(() => document.querySelector(".card.done:not(.working), .card.failed"));
   const blob = await fetch(document.querySelector(".save").href).then((answer) => answer.blob()).catch(() => new Blob());
-  return [document.querySelector(".about").textContent, [...new Uint8Array(await blob.arrayBuffer())]];
+  const about = document.querySelector(".about").textContent, shown = document.querySelector(".after");
+  await shown.decode().catch(() => {});
+  return [about, shown.naturalWidth, [...new Uint8Array(await blob.arrayBuffer())]];
 """
 
 
@@ -619,9 +627,11 @@ def firefox(tmp_path):
 def test_firefox_colours_a_photo(firefox, address, files, colorizer):
     browser = firefox()
     browser.go(address)
-    _, coloured = browser.run(COLOUR, list(files["grey.jpg"].read_bytes()))
+    about, shown, coloured = browser.run(COLOUR, list(files["turned.jpg"].read_bytes()))
+    assert "without" not in about
+    assert shown == 401
     found = np.asarray(Image.open(io.BytesIO(bytes(coloured))).convert("RGB")).astype(int)
-    assert np.abs(found - colorizer(open_photo(files["grey.jpg"]))).mean() < 4  # compressed anew
+    assert np.abs(found - colorizer(open_photo(files["turned.jpg"]))).mean() < 4  # compressed anew
 
 
 def test_firefox_that_hides_pixels_is_told(firefox, page_alone, files):

@@ -83,9 +83,8 @@ async function take(transfer) {
     const found = { photos: [], others: 0, unread: 0 };
     await look(folder, found);
     add(found.photos.sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true })).map(({ file }) => file));
-    const left = [found.others && `${found.others} that are no photos`, found.unread && `${found.unread} that cannot be read`];
-    const said = left.filter(Boolean).join(", ");
-    if (said || !found.photos.length) tell(`${found.photos.length || "No"} photos in ${folder.name}${said && `; left out: ${said}`}.`);
+    const left = [[found.others, "other file"], [found.unread, "unreadable file"]].filter(([n]) => n).map(([n, word]) => count(n, word));
+    if (left.length || !found.photos.length) tell([`${count(found.photos.length, "photo")} in ${folder.name}`, ...left].join(", left out: ") + ".");
   }
 }
 
@@ -193,6 +192,7 @@ function done(id, version, { blob, width, height, notes = [], error, again = fal
 }
 
 const say = (photo, text) => { photo.card.querySelector(".about").textContent = text; };
+const count = (n, word) => `${n || "no"} ${word}${n === 1 ? "" : "s"}`;
 const bytes = (n) => n < 1e6 ? `${Math.ceil(n / 1e3)} kB` : `${(n / 1e6).toFixed(1)} MB`;
 
 function suffix(file, blob) {
@@ -207,6 +207,7 @@ function workerEngine() {
   let worker = null;
 
   function begin() {
+    if (worker) return;
     try {
       const own = worker = new Worker("worker.js", { type: "module" });
       own.onmessage = ({ data }) => { if (own === worker) heard(data); };
@@ -309,7 +310,7 @@ function show() {
   document.body.classList.toggle("busy", all.length > 0);
   $("bench").hidden = all.length === 0;
   $("zip").disabled = ready === 0 || ready + failed < all.length;
-  $("summary").textContent = `${ready} of ${all.length} ${all.length === 1 ? "photo" : "photos"} in colour` +
+  $("summary").textContent = `${ready} of ${count(all.length, "photo")} in colour` +
     (failed ? `, ${failed} could not be coloured` : "") + ".";
 }
 

@@ -31,7 +31,9 @@ const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.len
  */
 export async function keep(original, coloured, about) {
   const old = read(new Uint8Array(await original.arrayBuffer()));
-  const notes = old.depth > 8 ? [`8 bits per channel, the original has ${old.depth}`] : [];
+  const notes = [];
+  if (old.depth > 8) notes.push(`8 bits per channel, the original has ${old.depth}`);
+  if (old.damaged) notes.push("without the original's date and captions, which are damaged");
   if (!old.format && original.type !== "image/bmp") notes.push("without the original's date and captions, if it has any");
   const fresh = new Uint8Array(await coloured.arrayBuffer());
   const format = Object.keys(FORMATS).find((name) => FORMATS[name].is(fresh));
@@ -48,7 +50,16 @@ export async function keep(original, coloured, about) {
   const xmp = old.xmp && bytesOf(letters(old.xmp).replace(OF_THE_PIXELS, ""));
   const same = old.format === format ? old : {}; // resolution, comments and texts are each format's own
   const parts = FORMATS[format].write(fresh, { ...same, exif: exif.block, xmp, turned: exif.turned }, about);
-  return { blob: new Blob(parts, { type: coloured.type }), notes };
+  // In one part: Firefox decodes no JPEG of which it is first given two bytes.
+  return { blob: new Blob([joined(...parts)], { type: coloured.type }), notes };
+}
+
+/** Width and height in pixels as the head of a PNG or JPEG says; NaN where it does not. */
+export async function sizeOf(file) {
+  const data = new Uint8Array(await file.slice(0, 1 << 20).arrayBuffer());
+  const frame = FORMATS.jpeg.is(data) && [...segments(data)].find(({ kind }) => kind === 0xc0 || kind > 0xc0 && kind < 0xd0 && kind % 4);
+  if (FORMATS.png.is(data) && data.length > 24) return [viewOf(data).getUint32(16), viewOf(data).getUint32(20)];
+  return frame?.body?.length > 4 ? [viewOf(frame.body).getUint16(3), viewOf(frame.body).getUint16(1)] : [NaN, NaN];
 }
 
 // Whether this browser turns a format's photos as their EXIF data say (Chromium does not turn WebP): tried once.
@@ -63,12 +74,16 @@ async function turns({ write }, type) {
   canvas.getContext("2d");
   const plain = new Uint8Array(await (await canvas.convertToBlob({ type })).arrayBuffer());
   const turned = bytesOf("II*\0\b\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"); // by a quarter
-  return (await createImageBitmap(new Blob(write(plain, { exif: turned }, canvas), { type }))).width === 1;
+  return (await createImageBitmap(new Blob([joined(...write(plain, { exif: turned }, canvas))], { type }))).width === 1;
 }
 
 function read(data) {
   const format = Object.keys(FORMATS).find((name) => FORMATS[name].is(data));
-  return format ? { format, ...FORMATS[format].read(data) } : {};
+  try {
+    return format ? { format, ...FORMATS[format].read(data) } : {};
+  } catch { // lengths that lead out of the file
+    return { format, damaged: true };
+  }
 }
 
 // --- EXIF -----------------------------------------------------------------
@@ -195,11 +210,12 @@ function pngChunk(kind, body) {
 function readPng(data) {
   const found = { texts: [], depth: data[24] };
   for (const { kind, body, whole } of chunks(data, 8, false)) {
+    if (!/^(eXIf|pHYs|tEXt|zTXt|iTXt)$/.test(kind) || letters(pngChunk(kind, body)) !== letters(whole)) continue; // a wrong checksum
     if (kind === "eXIf") found.exif ??= body;
     else if (kind === "pHYs") found.density ??= body;
     else if (kind === "iTXt" && starts(body, PNG_XMP)) { // its head: two bytes of compression, two empty texts
       if (!body[PNG_XMP.length]) found.xmp ??= body.subarray(PNG_XMP.length + 4);
-    } else if (/^(tEXt|zTXt|iTXt)$/.test(kind) && !starts(body, "Raw profile type")) found.texts.push(whole);
+    } else if (!starts(body, "Raw profile type")) found.texts.push(whole);
   }
   return found;
 }

@@ -1,7 +1,7 @@
 // Colours photos off the main thread, so that a big one does not freeze the page.
 // No colour mathematics here: three ONNX graphs, traced from the Python library, do it (colorize_lib/export.py).
 
-import { keep } from "./metadata.js";
+import { keep, sizeOf } from "./metadata.js";
 
 const BAND = 1 << 18; // pixels at a time: little memory for a photo of any size
 const MOST_SEEN = 48e6; // bytes of colours that are kept for the sliders: two or three photos of 12 megapixels
@@ -173,10 +173,12 @@ async function draw(file) {
   } finally {
     bitmap.close();
   }
-  const size = width * height / 1e6;
-  throw new PhotoError(`${file.name} ${size < 10 ? "cannot be drawn by this browser: take another one" :
-    `has ${size.toFixed(0)} megapixels, too many for this browser: scale it down first`}`);
+  const large = width * height > 16e6 || Math.max(width, height) > 8192; // some browsers' limits
+  throw new PhotoError(large ? tooLarge(file, width, height) : `${file.name} cannot be drawn by this browser: take another one`);
 }
+
+const tooLarge = ({ name }, width, height) =>
+  `${name} has ${width} × ${height} pixels, too many for this browser: scale it down first`;
 
 async function whyNot(file) {
   if (file.size === 0) return `${file.name} is empty (0 bytes): copy it again from where it came`;
@@ -192,6 +194,8 @@ async function whyNot(file) {
   if (/^(II\*\0|MM\0\*)/.test(head)) {
     return `${file.name} is a TIFF, which this browser cannot read: save it as PNG or JPEG, and drop that`;
   }
+  const [width, height] = await sizeOf(file);
+  if (width * height > 250e6) return tooLarge(file, width, height); // no browser decodes these
   return `${file.name} is damaged, or not a photo: save it anew as JPEG, PNG or WebP`;
 }
 
