@@ -221,12 +221,12 @@ def training(options: argparse.Namespace) -> Rows:
     batch = lab_batch(torch.stack([dataset[i] for i in range(len(dataset))]).to(options.device))
     stages = {
         "L1 stage": (
-            lambda: (build_generator("chroma_unet", pretrained=False), None),
+            lambda: (build_generator("chroma_unet", pretrained=False, queries=0), None),
             lambda: (DynamicUnetGenerator(pretrained=False), None),
             20,
         ),
         "adversarial stage": (
-            lambda: (build_generator("chroma_unet", pretrained=False), FeatureDiscriminator()),
+            lambda: (build_generator("chroma_unet", pretrained=False, queries=0), FeatureDiscriminator()),
             lambda: (DynamicUnetGenerator(pretrained=False), PatchDiscriminator()),
             10,
         ),
@@ -323,7 +323,7 @@ def our_quality(options: argparse.Namespace, share: Callable[[nn.Module], float]
     loaders = make_dataloaders(photos, size=size, batch_size=BATCH, device=options.device)
     decoding = (time.monotonic() - started) / 60
     torch.manual_seed(0)
-    generator = build_generator("chroma_unet").to(options.device)
+    generator = build_generator("chroma_unet", queries=0).to(options.device)
     history = pretrain(generator, loaders, minutes=options.our_minutes, **RECIPES["chroma_unet", "l1"])
     reached = share(AtResolution(generator, size))
     return {

@@ -1,5 +1,6 @@
 # What type checkers and editors see of the lazy `__init__.py`.  A test compares the names with `__all__`.
 from .checkpoints import CheckpointError as CheckpointError
+from .checkpoints import find_weights as find_weights
 from .checkpoints import load_checkpoint as load_checkpoint
 from .checkpoints import save_checkpoint as save_checkpoint
 from .color import fit_to_gamut as fit_to_gamut
@@ -9,13 +10,18 @@ from .color import rgb_to_lab as rgb_to_lab
 from .color import split_lab as split_lab
 from .color import to_rgb as to_rgb
 from .colorizer import Colorizer as Colorizer
+from .data import DataLoaders as DataLoaders
+from .data import LabLoader as LabLoader
 from .data import PhotoDataset as PhotoDataset
 from .data import fetch_photos as fetch_photos
 from .data import make_dataloaders as make_dataloaders
 from .data import sample_photos as sample_photos
 from .data import split_photos as split_photos
 from .folders import find_photos as find_photos
+from .frechet import Frechet as Frechet
 from .losses import GANLoss as GANLoss
+from .losses import colour_loss as colour_loss
+from .metrics import ALL as ALL
 from .metrics import ab_error as ab_error
 from .metrics import auc as auc
 from .metrics import colourfulness as colourfulness
@@ -23,12 +29,24 @@ from .metrics import delta_e as delta_e
 from .metrics import evaluate as evaluate
 from .metrics import psnr as psnr
 from .metrics import ssim as ssim
+from .models import DISCRIMINATORS as DISCRIMINATORS
+from .models import GENERATORS as GENERATORS
+from .models import ChromaUnet as ChromaUnet
+from .models import FeatureDiscriminator as FeatureDiscriminator
+from .models import Generator as Generator
 from .models import PatchDiscriminator as PatchDiscriminator
 from .models import build_generator as build_generator
+from .models import predict_ab as predict_ab
 from .photos import PhotoError as PhotoError
 from .photos import open_photo as open_photo
 from .photos import save_photo as save_photo
+from .tables import format_table as format_table
+from .training import METHODS as METHODS
 from .training import RECIPES as RECIPES
+from .training import AdversarialTraining as AdversarialTraining
+from .training import L1Pretraining as L1Pretraining
+from .training import fit as fit
+from .training import parameter_groups as parameter_groups
 from .training import pretrain as pretrain
 from .training import train_adversarial as train_adversarial
 

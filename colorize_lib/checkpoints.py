@@ -54,19 +54,17 @@ def save_checkpoint(
     *,
     dtype: torch.dtype | None = None,
     resolution: int | None = None,
-    chroma: float = 1.0,
     made_by: dict | None = None,
 ) -> Path:
     """Write a network's weights, whole or not at all.
 
     Args:
         path: file to write; an existing file is replaced.
-        model: a generator or a discriminator of this library (it has a `config`).
+        model: a generator, whose `chroma` is kept, too, or a discriminator (it has a `config`).
         dtype: type for the floating-point weights, e.g. torch.float16; None keeps theirs, and
             so does a tensor with a value that the type cannot hold.
         resolution: resolution at which the generator should see photos, in pixels a side;
             None if it is not known.
-        chroma: factor for a generator's colours that `Colorizer.from_pretrained` applies.
         made_by: notes on the training: anything that JSON can hold.
 
     Raises:
@@ -77,7 +75,8 @@ def save_checkpoint(
     state = {
         name: narrowed(value.detach(), dtype).cpu().contiguous() for name, value in model.state_dict().items()
     }
-    about = {"config": model.config, "resolution": resolution, "chroma": chroma}
+    about = {"config": model.config, "resolution": resolution}
+    about |= {"chroma": model.chroma if isinstance(model, Generator) else 1.0}
     about |= {"sha256": checksum(state), "made_by": made_by or {}}
     header = {"format": FORMAT, **{key: json.dumps(value) for key, value in about.items()}}
     path = Path(path)
@@ -101,14 +100,14 @@ def read_header(path: str | Path) -> dict:
     Raises:
         CheckpointError: if it is missing, damaged, or not one of ours.
     """
-    return _read(path, tensors=False)[0]
+    return _read(find_weights(path), tensors=False)[0]
 
 
 def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     """Load weights, strictly: every tensor must be there, and no other.
 
     Args:
-        path: a file written by `save_checkpoint`.
+        path: a file written by `save_checkpoint`; or other weights that `find_weights` finds, such as "l1".
         model: the network to load into; None builds the one that the file names.
 
     Returns:
@@ -118,6 +117,7 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
         CheckpointError: if the file is missing or damaged, belongs to another network, or needs
             a newer version of this library.
     """
+    path = find_weights(path)
     header, state = _read(path)
     if model is None:
         model = _built(path, header["config"], GENERATORS | DISCRIMINATORS, state)
@@ -128,8 +128,8 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     return _filled(path, model, header, state)
 
 
-def load_generator(path: str | Path) -> Generator:
-    """Load a generator; refuse a discriminator.
+def load_generator(path: str | Path = "best") -> Generator:
+    """Load a generator, of weights that `find_weights` finds; refuse a discriminator.
 
     Raises:
         CheckpointError: as `load_checkpoint`, and for a discriminator.
@@ -137,12 +137,13 @@ def load_generator(path: str | Path) -> Generator:
     return load_pretrained(path)[0]
 
 
-def load_pretrained(path: str | Path) -> tuple[Generator, dict]:
+def load_pretrained(path: str | Path = "best") -> tuple[Generator, dict]:
     """Load a generator with its header (see `read_header`), which are read together.
 
     Raises:
         CheckpointError: as `load_generator`.
     """
+    path = find_weights(path)
     header, state = _read(path)
     if header["config"]["name"] in DISCRIMINATORS:
         raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
@@ -176,9 +177,11 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
         raise CheckpointError(
             f"{path} is damaged: its header is not as colorize_lib writes it: copy it again"
         ) from error
-    if about["config"].get("name") == "feature_discriminator" and "backbone" not in about["config"]:
-        # older files call it "eyes"; still older ones do not name it
-        about["config"]["backbone"] = about["config"].pop("eyes", "tf_efficientnet_lite0")
+    config = about["config"]
+    if "eyes" in config:  # what older files call the backbone
+        config["backbone"] = config.pop("eyes")
+    network: Any = (GENERATORS | DISCRIMINATORS).get(config["name"])
+    about["config"] = getattr(network, "FORMER", {}) | config
     return about, state
 
 
@@ -228,7 +231,10 @@ def _built(
         with _parameters_limited(2 * sum(value.numel() for value in state.values()) + _SPARE):
             return build(config, networks).eval()
     except CheckpointError as error:
-        raise CheckpointError(f"{path} needs a newer version of colorize_lib: {error}") from error
+        raise CheckpointError(
+            f"{path} needs a newer version of colorize_lib: {error}; if the network is of your own, import the file that "
+            "adds it to GENERATORS first"
+        ) from error
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         reason = textwrap.shorten(str(error), 200)
         raise CheckpointError(
@@ -249,6 +255,8 @@ def _filled(path: str | Path, model: Network, header: dict, state: dict[str, Ten
     for value in model.buffers():  # older float16 files have infinite variances, which cannot be trained on
         if value.is_floating_point():
             value.clamp_(max=torch.finfo(value.dtype).max)
+    if isinstance(model, Generator):
+        model.chroma = header["chroma"]
     return model
 
 
@@ -314,6 +322,10 @@ def find_weights(weights: str | Path = "best") -> Path:
         )
     path = Path(name)
     if os.path.isdir(path):
+        if not os.path.isfile(path / HUB_FILE):
+            raise CheckpointError(
+                f"{path} is a folder without {HUB_FILE}: give a run's folder, or a file of weights"
+            )
         return path / HUB_FILE
     if not os.path.lexists(path) and path.suffix not in _FILES and _HUB_ID.fullmatch(name):
         return fetch_from_hub(name)

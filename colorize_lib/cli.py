@@ -41,8 +41,6 @@ Colour black-and-white photos.
 'colorize train --help', and so on, say more.
 """
 
-QUERIES = 24  # colour queries of a new chroma_unet
-
 WEIGHTS_HELP = (
     "l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
     "or a Hugging Face Hub id, OWNER/NAME"
@@ -463,8 +461,9 @@ def train(options: argparse.Namespace) -> int:
     import torch
     from accelerate import PartialState
 
-    from .data import make_dataloaders
+    from .data import make_dataloaders, split_photos
     from .devices import default_device
+    from .folders import find_photos
     from .training import RECIPES, fit, options_of, without
 
     given = dict(vars(options))
@@ -474,7 +473,8 @@ def train(options: argparse.Namespace) -> int:
     if not 0 <= seed < 1 << 32:
         raise ValueError(f"--seed {seed}: take 0 to {(1 << 32) - 1}")
     device = str(default_device(given.pop("device", None)))
-    sides = _sides(given.pop("folder"), given.pop("valid", None))
+    photos, valid = given.pop("folder"), given.pop("valid", None)
+    sides = (find_photos(photos), find_photos(valid)) if valid else split_photos(photos)
     if "min_scale" in given:
         given["scale"] = (given.pop("min_scale"), 1.0)
 
@@ -514,18 +514,9 @@ def _command() -> dict[str, str]:
     return {"command": command, "date": date.today().isoformat(), "torch": __version__}
 
 
-def _sides(folder: Path, valid: Path | None) -> tuple[list[Path], list[Path]]:
-    """The photos to train on, and those to validate with: those of --valid, or a fifth of the folder's."""
-    from .data import split_photos
-    from .folders import find_photos
-
-    photos = find_photos(folder)
-    return (photos, find_photos(valid)) if valid else split_photos(photos, folder=folder)
-
-
 def _first_generator(given: dict) -> "Generator":
     """The generator to train: that of --from, or a new one.  Its options are removed from `given`."""
-    from .checkpoints import find_weights, load_generator
+    from .checkpoints import load_generator
     from .models import ChromaUnet, build_generator
     from .models.imagenet import RandomEncoder
 
@@ -534,7 +525,7 @@ def _first_generator(given: dict) -> "Generator":
         for name in ("generator", "encoder"):
             if name in options:
                 raise ValueError(f"--from brings a generator of its own: leave out --{name}, or --from")
-        generator = load_generator(find_weights(given.pop("start")))
+        generator = load_generator(given.pop("start"))
         queries = options.get("queries")
         if queries is not None and queries != generator.config.get("queries", 0):
             if not isinstance(generator, ChromaUnet):
@@ -542,9 +533,7 @@ def _first_generator(given: dict) -> "Generator":
             generator.add_queries(queries)
         return generator
     name = options.pop("generator", "chroma_unet")
-    if name == "chroma_unet":
-        options = {"queries": QUERIES} | options
-    elif options:
+    if name != "chroma_unet" and options:
         raise ValueError("--encoder and --queries go with --generator chroma_unet")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RandomEncoder)
@@ -591,7 +580,8 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "colorize evaluate",
         description="Colour a folder of colour photos from their lightness alone, and measure how far the colours "
-        "are from the true ones, beside grey and beside the photos' mean colour.",
+        "are from the true ones, beside grey and beside the photos' mean colour. Measured are the colours that "
+        "`colorize` paints, the factor that some weights bring for them included.",
     )
     parser.add_argument("folder", type=_path, metavar="FOLDER", help="colour photos, subfolders included")
     parser.add_argument(

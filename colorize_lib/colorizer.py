@@ -1,11 +1,11 @@
 """Weights + any photo → the same photo in colour, full size."""
 
-import math
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
 import numpy as np
 import torch
@@ -13,20 +13,31 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from .checkpoints import find_weights, load_pretrained
+from .checkpoints import load_pretrained
 from .color import rgb_to_L, to_rgb
 from .devices import default_device
-from .inference import NO_NUMBERS, check_resolution, check_saturation, colour_many, size_seen
+from .inference import (
+    NO_NUMBERS,
+    ManyOptions,
+    check_resolution,
+    check_saturation,
+    colour_image,
+    colour_many,
+    size_seen,
+)
 from .models import predict_ab
-from .photos import MAX_PIXELS, open_photo, to_srgb, turn_upright
+from .photos import MAX_PIXELS, PhotoFile, is_file, open_photo
 
 RESOLUTION = 256  # default for weights whose header names no resolution
 SMALLEST = 64  # smallest resolution to fall back to when memory runs out
 BAND = 1 << 17  # number of pixels converted at a time, which keeps intermediate tensors small
 
-Picture = Image.Image | np.ndarray | Tensor
-Photo = str | Path | Picture
-File = TypeVar("File", str, Path)
+Picture = TypeVar("Picture", Image.Image, np.ndarray, Tensor)
+File = TypeVar("File", str, Path, bytes, BinaryIO)
+
+# PyTorch's threads do not survive a fork: with more than one, the child would wait for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 class Colorizer:
@@ -39,34 +50,39 @@ class Colorizer:
     loses chroma.
 
     Args:
-        generator: L (B, 1, H, W) → ab (B, 2, H, W).  It is moved to `device` and put into eval mode, in place.
+        generator: weights: a bundled name, a path or a Hugging Face Hub id, see `find_weights`; or a network,
+            L (B, 1, H, W) → ab (B, 2, H, W), which is moved to `device` and put into eval mode, in place.
         resolution: square root of the number of pixels that the generator sees; best
-            about that of its training.
+            about that of its training.  None: what the weights' header names, else 256.
         device: device to compute on; None: CUDA, else MPS, else the CPU.
-        chroma: factor for the generator's colours, applied to every photo.
 
     Raises:
-        ValueError: for a resolution below 1, or a chroma below 0.
+        CheckpointError: if there are no such weights, or they cannot be used.
+        ValueError: for a resolution below 1, or a device that this machine lacks.
+        TypeError: for a generator that is neither.
 
     Example:
-        >>> colorizer = Colorizer.from_pretrained()
+        >>> colorizer = Colorizer()
         >>> save_photo("in_colour.jpg", colorizer("old.jpg"), like="old.jpg")
     """
 
     def __init__(
         self,
-        generator: nn.Module,
-        resolution: int = RESOLUTION,
+        generator: nn.Module | str | Path = "best",
+        resolution: int | None = None,
         device: torch.device | str | None = None,
-        chroma: float = 1.0,
     ):
         check_resolution(resolution)
-        if not 0 <= chroma < math.inf:
-            raise ValueError(f"a chroma of {chroma} is no factor for colours: take 0 or more")
         self.device = default_device(device)
+        if not isinstance(generator, (nn.Module, str, Path)):
+            raise TypeError(
+                f"expected a network, or the name or path of weights, got {type(generator).__name__}"
+            )
+        if not isinstance(generator, nn.Module):
+            generator, header = load_pretrained(generator)
+            resolution = header["resolution"] if resolution is None else resolution
         self.generator = generator.to(self.device).eval()
-        self.resolution = resolution
-        self.chroma = chroma
+        self.resolution = RESOLUTION if resolution is None else resolution
 
     @classmethod
     def from_pretrained(
@@ -76,62 +92,35 @@ class Colorizer:
         resolution: int | None = None,
         device: torch.device | str | None = None,
     ) -> "Colorizer":
-        """Build a colorizer from a checkpoint.
-
-        Args:
-            weights: a bundled name, a path or a Hugging Face Hub id; see `find_weights`.
-            resolution: resolution, as for the class; None: the one in the header of the weights.  The factor
-                for their colours comes from the header, too.
-            device: device to compute on; None: CUDA, else MPS, else the CPU.
-
-        Raises:
-            CheckpointError: if there are no such weights, or they cannot be used.
-            ValueError: for a resolution below 1.
-        """
-        generator, header = load_pretrained(find_weights(weights))
-        if resolution is None:
-            resolution = header["resolution"] or RESOLUTION
-        return cls(generator, resolution, device, header["chroma"])
+        """The same as `Colorizer(weights, …)`."""
+        return cls(weights, resolution, device)
 
     @overload
     def __call__(
-        self, photo: str | Path, *, saturation: float = 1.0, resolution: int | None = None
+        self, photo: PhotoFile, *, saturation: float = 1.0, resolution: int | None = None
     ) -> np.ndarray: ...
 
     @overload
     def __call__(
-        self, photo: Image.Image, *, saturation: float = 1.0, resolution: int | None = None
-    ) -> Image.Image: ...
-
-    @overload
-    def __call__(
-        self, photo: np.ndarray, *, saturation: float = 1.0, resolution: int | None = None
-    ) -> np.ndarray: ...
-
-    @overload
-    def __call__(
-        self, photo: Tensor, *, saturation: float = 1.0, resolution: int | None = None
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(
-        self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None
+        self, photo: Picture, *, saturation: float = 1.0, resolution: int | None = None
     ) -> Picture: ...
 
-    def __call__(self, photo: Photo, *, saturation: float = 1.0, resolution: int | None = None) -> Picture:
+    def __call__(
+        self, photo: Any, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> np.ndarray | Image.Image | Tensor:
         """Colour a photo.  Only its lightness is used, whether it is grey, sepia or in colour.
 
         Args:
-            photo: the path of an image file, a PIL image, an array (H, W), (H, W, 1),
-                (H, W, 3) or (H, W, 4), or a tensor (3, H, W), (1, H, W) or a batch of
+            photo: an image file (its path, its bytes, or the open file), a PIL image, an array (H, W),
+                (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor (3, H, W), (1, H, W) or a batch of
                 these.  Arrays and tensors: uint8, uint16 or floats in [0, 1].
             saturation: factor for the chroma; 0 gives grey, 1 the colours as predicted.
             resolution: overrides the colorizer's resolution.  Higher values give finer,
                 but less reliable colour.
 
         Returns:
-            The same kind, size and type, in colour; an array (H, W, 3) for a path.
-            Transparency is kept; only that of a file given by its path is laid on white.
+            The same kind, size and type, in colour; an array (H, W, 3) for a file.
+            Transparency is kept; only that of a file is laid on white.
             A PIL image is turned upright, as its EXIF data says, and comes back as sRGB.
 
         Raises:
@@ -139,63 +128,64 @@ class Colorizer:
             ValueError: for another shape or type, floats that are not in [0, 1], a saturation below 0, a
                 resolution below 1, or a generator that gives no numbers.
         """
-        if isinstance(photo, (str, Path)):
+        if is_file(photo):
             photo = open_photo(photo)
         if isinstance(photo, Image.Image):
-            return self._colour_image(photo, saturation, resolution)
+            return colour_image(partial(self, saturation=saturation, resolution=resolution), photo)
         if isinstance(photo, Tensor):
             return self._colour_tensor(photo, saturation, resolution)
         if isinstance(photo, np.ndarray):
             return self._colour_array(photo, saturation, resolution)
-        raise ValueError(f"expected a path, an image, an array or a tensor, got {type(photo).__name__}")
+        raise ValueError(
+            f"expected an image file, a PIL image, an array or a tensor, got {type(photo).__name__}"
+        )
 
     @overload
     def many(
-        self,
-        photos: Iterable[File],
-        *,
-        failures: list[str] | None = None,
-        progress: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        **options: Any,
+        self, photos: str | Path, **options: Unpack[ManyOptions]
+    ) -> Iterator[tuple[Path, np.ndarray]]: ...
+
+    @overload
+    def many(
+        self, photos: Iterable[File], **options: Unpack[ManyOptions]
     ) -> Iterator[tuple[File, np.ndarray]]: ...
 
     @overload
     def many(
-        self,
-        photos: Iterable[Photo],
-        *,
-        failures: list[str] | None = None,
-        progress: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        **options: Any,
-    ) -> Iterator[tuple[Photo, Picture]]: ...
+        self, photos: Iterable[Picture], **options: Unpack[ManyOptions]
+    ) -> Iterator[tuple[Picture, Picture]]: ...
 
     def many(
         self,
-        photos: Iterable[Photo],
+        photos: Any,
         *,
         failures: list[str] | None = None,
-        progress: bool = False,
+        progress: bool = True,
         max_pixels: int = MAX_PIXELS,
-        **options: Any,
-    ) -> Iterator[tuple[Photo, Picture]]:
+        saturation: float = 1.0,
+        resolution: int | None = None,
+    ) -> Iterator[tuple[Any, Any]]:
         """Colour photos one after the other; while one is coloured, the next one is read.
 
         Args:
-            photos: photos of any kind that a call takes.  An iterator is read one photo ahead.
+            photos: photos of any kind that a call takes, or a folder of them.  An iterator is read one photo ahead.
             failures: a list that gets a sentence for each photo that cannot be read or
                 coloured; the photo is then left out.  None raises the error instead.
-            progress: show a progress bar, on stderr.
+            progress: show a progress bar, where stderr is a terminal.
             max_pixels: the largest file, in pixels, that is read.
-            options: saturation and resolution, as in a call.
+            saturation, resolution: as in a call.
 
         Yields:
             (photo, coloured), in the order of `photos`.
+
+        Raises:
+            FileNotFoundError: for a folder that is none, or that holds no photos.
+            ValueError: for a saturation below 0, or a resolution below 1.
         """
-        return colour_many(
-            partial(self, **options), photos, failures=failures, progress=progress, max_pixels=max_pixels
-        )
+        check_saturation(saturation)
+        check_resolution(resolution)
+        colour = partial(self, saturation=saturation, resolution=resolution)
+        return colour_many(colour, photos, failures=failures, progress=progress, max_pixels=max_pixels)
 
     def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
         """Predict ab at the generator's resolution, or at half of it if memory runs out, with a warning.
@@ -253,7 +243,7 @@ class Colorizer:
         check_saturation(saturation)
         L = torch.cat([rgb_to_L(self._prepare(rgb[..., band, :])) for band in _bands(rgb)], dim=2)
         small, ab = self.predict(L, resolution)
-        self.apply(L, small, ab * (saturation * self.chroma), out)
+        self.apply(L, small, ab * saturation, out)
 
     def _colour_tensor(self, rgb: Tensor, saturation: float, resolution: int | None) -> Tensor:
         if (
@@ -288,18 +278,6 @@ class Colorizer:
             for array in (np.require(rgb, requirements=["C", "W"]), out)
         )
         self._colour(source, target, saturation, resolution)
-        return out
-
-    def _colour_image(self, image: Image.Image, saturation: float, resolution: int | None) -> Image.Image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(
-                f"Pillow has no 16-bit colour for this image of mode {image.mode}: pass its path, or an array"
-            )
-        srgb = to_srgb(turn_upright(image))
-        colours = np.array(srgb.convert("RGB"))
-        out = Image.fromarray(self._colour_array(colours, saturation, resolution))
-        if srgb.mode == "RGBA":
-            out.putalpha(srgb.getchannel("A"))
         return out
 
     def _prepare(self, rgb: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from .color import rgb_to_lab, split_lab
 from .devices import default_device
 from .downloads import download, fingerprint, unpack
 from .files import write_whole
-from .folders import find_photos
+from .folders import Photos, find_photos, list_photos
 from .photos import PhotoError, open_photo, resize_photo
 
 Batch = dict[str, Tensor]
@@ -38,7 +38,7 @@ NEAR_GREY = 5.0  # mean chroma in CIE units: the bound for the photos that the b
 
 
 def split_photos(
-    photos: Iterable[Path], valid: float = 0.2, seed: int = 0, folder: str | Path | None = None
+    photos: Photos, valid: float = 0.2, seed: int = 0, folder: str | Path | None = None
 ) -> tuple[list[Path], list[Path]]:
     """Split photos into training and validation photos, for good.
 
@@ -49,16 +49,24 @@ def split_photos(
     each side gets at least one.
 
     Args:
-        photos: image files.
+        photos: a folder, or image files.
         valid: share of the validation photos, from 0 to 1.
         seed: random seed for the split.
-        folder: folder to which the paths are relative; None: the innermost folder that
-            holds all photos.
+        folder: folder to which the paths are relative; None: `photos`, if it is a folder, else
+            the innermost folder that holds all photos.
 
     Returns:
         (training photos, validation photos), each sorted.
+
+    Raises:
+        ValueError: for another share.
+        FileNotFoundError: for a folder that is none, or that holds no photos.
     """
-    photos = [Path(photo) for photo in photos]
+    if not 0 <= valid <= 1:
+        raise ValueError(f"valid is {valid}: the share of the photos to validate with is from 0 to 1")
+    if folder is None and isinstance(photos, (str, os.PathLike)):
+        folder = photos
+    photos = list_photos(photos)
     root = _common_folder(photos) if folder is None else os.path.abspath(folder)
 
     def rank(photo: Path) -> float:
@@ -89,8 +97,11 @@ def sample_photos(split: str | None = None) -> list[Path]:
         split: `train` or `val`, as data/samples/ATTRIBUTION.csv has it; None for all.
 
     Raises:
+        ValueError: for another split.
         FileNotFoundError: if the package was installed without the project's folder.
     """
+    if split not in (None, "train", "val"):
+        raise ValueError(f"the samples have no split '{split}': choose train or val")
     folder = Path(__file__).resolve().parents[1] / "data" / "samples"
     table = folder / "ATTRIBUTION.csv"
     if not table.exists():
@@ -220,12 +231,12 @@ class PhotoDataset(Dataset):
 
     A photo is stretched to a square when it is stored; its aspect ratio is kept
     beside it, so that crops come out undistorted.  Photos that cannot be read
-    are left out and listed in `skipped`.  With `keep_grey=False`, so are near-grey
-    photos, listed in `grey`: from black-and-white photos a generator learns that
-    the world is grey.
+    are left out and listed in `skipped`.  With a `min_chroma`, so are photos below
+    it, listed in `grey`: from black-and-white photos a generator learns that the
+    world is grey.
 
     Args:
-        photos: image files.
+        photos: a folder, or image files.
         size: side of the squares that come out, in pixels.
         augment: cut random crops and flip them; without it, the whole photo comes out, stretched.
         scale: smallest and largest crop, as a share of the photo's area.
@@ -233,18 +244,19 @@ class PhotoDataset(Dataset):
         cache: folder for a file with the decoded photos, which later runs find again; None keeps
             them in memory.
         seed: random seed for the crops.  A crop depends only on seed, epoch and photo.
-        progress: show a progress bar while decoding.
-        keep_grey: keep photos whose mean chroma (see `mean_chroma`), as stored, is below 5.
+        progress: show a progress bar while decoding, where stdout is a terminal.
+        min_chroma: smallest mean chroma (see `mean_chroma`) of a photo, as stored, in CIE units.
 
     Items: `dataset[i]` or `dataset[epoch, i]`: uint8 (3, size, size).
 
     Raises:
-        PhotoError: if no photo can be read, or, with `keep_grey=False`, none is in colour.
+        PhotoError: if no photo can be read, or none has the `min_chroma`.
+        FileNotFoundError: for a folder that is none, or that holds no photos.
     """
 
     def __init__(
         self,
-        photos: Sequence[Path],
+        photos: Photos,
         size: int = 256,
         *,
         augment: bool = False,
@@ -252,8 +264,8 @@ class PhotoDataset(Dataset):
         store: int | None = None,
         cache: str | Path | None = None,
         seed: int = 0,
-        progress: bool = False,
-        keep_grey: bool = True,
+        progress: bool = True,
+        min_chroma: float = 0.0,
     ):
         if size < 1:
             raise ValueError(f"a size of {size} pixels shows nothing: take 64 or more")
@@ -261,18 +273,16 @@ class PhotoDataset(Dataset):
             raise ValueError(f"crops of {scale[0]} to {scale[1]} of a photo: take shares above 0, up to 1")
         self.size, self.augment, self.scale, self.seed = size, augment, scale, seed
         store = store or (size * 5 // 4 if augment else size)
-        photos = [Path(photo) for photo in photos]
+        photos = list_photos(photos)
         if cache is None:
             squares = decode_squares(photos, store, progress=progress)
         else:
             squares = cached_squares(photos, store, Path(cache), progress)
         self.skipped = squares.skipped
         self.kept = squares.readable
-        self.grey: list[Path] = []
-        if not keep_grey:  # not left out of the cache, so that it serves both
-            near_grey = {i for i in self.kept if squares.chroma[i] < NEAR_GREY}
-            self.kept = [i for i in self.kept if i not in near_grey]
-            self.grey = [photos[i] for i in sorted(near_grey)]
+        # Not left out of the cache, so that it serves for every `min_chroma`.
+        self.grey = [photos[i] for i in self.kept if squares.chroma[i] < min_chroma]
+        self.kept = [i for i in self.kept if squares.chroma[i] >= min_chroma]
         self._check_photos(len(photos))
         self.photos = [photos[i] for i in self.kept]
         self.aspects = squares.aspects
@@ -285,6 +295,10 @@ class PhotoDataset(Dataset):
             raise PhotoError(
                 f"none of the {len(self.grey)} photos that can be read is in colour (the first: {self.grey[0]}): "
                 "take photos in colour, or keep these (--keep-grey, in Python keep_grey=True)"
+            )
+        if not count:
+            raise PhotoError(
+                "there are no photos: all are on the other side of the split, or none were given"
             )
         first = f"; the first: {self.skipped[0]}" if self.skipped else ""
         raise PhotoError(f"none of the {count} photos can be read{first}")
@@ -374,6 +388,10 @@ class EpochSampler(Sampler):
 class LabLoader:
     """A DataLoader of uint8 RGB (B, 3, H, W), read as batches {"L", "ab"} on a device.
 
+    Args:
+        loader: the DataLoader.
+        device: device of the batches; None: CUDA, else MPS, else the CPU.
+
     Raises:
         RuntimeError: while it is read, if the worker processes cannot start.
         OSError: while it is read, if they run out of shared memory.
@@ -454,8 +472,8 @@ class _Pairs(LabLoader):
 
 
 def make_dataloaders(
-    train: Sequence[Path],
-    valid: Sequence[Path] = (),
+    train: Photos,
+    valid: Photos | float | None = None,
     size: int = 256,
     batch_size: int = 16,
     *,
@@ -465,7 +483,7 @@ def make_dataloaders(
     seed: int = 0,
     num_workers: int | None = None,
     device: torch.device | str | None = None,
-    progress: bool = False,
+    progress: bool = True,
     keep_grey: bool = False,
 ) -> DataLoaders:
     """Photos → shuffled, augmented training batches and plain validation batches.
@@ -474,8 +492,9 @@ def make_dataloaders(
     validation takes all.
 
     Args:
-        train: image files to train on.
-        valid: image files to validate with.
+        train: photos to train on: a folder, or image files.
+        valid: photos to validate with: a folder, or image files; or the share of `train` that is set aside for it,
+            see `split_photos`.  None: a fifth of `train` if that is a folder, else none.
         size: side of the pictures, in pixels.
         batch_size: number of photos per batch.
         augment: cut random resized crops of the training photos, and flip them.
@@ -485,16 +504,22 @@ def make_dataloaders(
         seed: random seed for the order and the crops.
         num_workers: number of processes that cut crops; None: see `default_workers`.
         device: device on which batches are converted and yielded; None: CUDA, else MPS, else CPU.
-        progress: show a progress bar while decoding.
-        keep_grey: keep near-grey photos for training; see `PhotoDataset`.
+        progress: show a progress bar while decoding, where stdout is a terminal.
+        keep_grey: keep photos for training whose mean chroma is below 5, see `PhotoDataset`.
 
     Returns:
         `DataLoaders`; each batch is {"L": (B, 1, size, size), "ab": (B, 2, size, size)}, float32.
 
     Raises:
         PhotoError: if no training photo can be read and is in colour, or no validation photo can be read.
+        FileNotFoundError: for a folder that is none, or that holds no photos.
+        ValueError: for a device that this machine lacks.
     """
-    device = torch.device(device) if device is not None else default_device()
+    device = default_device(device)
+    if valid is None:
+        valid = 0.2 if isinstance(train, (str, os.PathLike)) else 0.0
+    if isinstance(valid, (int, float)):
+        train, valid = split_photos(train, valid) if valid else (train, ())
     if num_workers is None:
         num_workers = default_workers(device)
     common: dict[str, Any] = {
@@ -504,7 +529,8 @@ def make_dataloaders(
         "pin_memory": device.type == "cuda",
         "multiprocessing_context": start_method() if num_workers else None,
     }
-    crops: dict[str, Any] = {"augment": augment, "scale": scale, "seed": seed, "keep_grey": keep_grey}
+    crops: dict[str, Any] = {"augment": augment, "scale": scale, "seed": seed}
+    crops["min_chroma"] = 0.0 if keep_grey else NEAR_GREY
     data = PhotoDataset(train, size, cache=cache, progress=progress, **crops)
     sampler = EpochSampler(len(data), seed)
     # A separate random generator, so that iterating does not advance torch's global one.
@@ -512,10 +538,35 @@ def make_dataloaders(
         data, sampler=sampler, drop_last=len(data) >= batch_size, generator=torch.Generator(), **common
     )
     loaders = DataLoaders(LabLoader(loader, device))
-    if valid:
+    if valid := list_photos(valid):
         data = PhotoDataset(valid, size, cache=cache, progress=progress)
         loaders.valid = LabLoader(DataLoader(data, generator=torch.Generator(), **common), device)
     return loaders
+
+
+def validation_batches(
+    photos: "DataLoaders | Iterable[Batch] | Photos", device: torch.device | str | None = None
+) -> Iterable[Batch]:
+    """What is to be measured, as batches: those of DataLoaders, or photos, whole, stretched to 256 × 256.
+
+    Args:
+        photos: `DataLoaders`; batches, as they are; or photos: a folder, or image files.
+        device: device of a folder's batches; None: CUDA, else MPS, else the CPU.
+
+    Raises:
+        ValueError: for DataLoaders without validation photos.
+        FileNotFoundError: for a folder that is none, or that holds no photos.
+    """
+    if isinstance(photos, DataLoaders):
+        if photos.valid is None:
+            raise ValueError("these DataLoaders have no photos to validate with: make them with `valid`")
+        return photos.valid
+    paths = isinstance(photos, (str, os.PathLike)) or (
+        isinstance(photos, Sequence) and photos and isinstance(photos[0], (str, os.PathLike))
+    )
+    if not paths:
+        return photos  # pyright: ignore[reportReturnType]  # batches are left
+    return LabLoader(DataLoader(PhotoDataset(photos), batch_size=16), device)  # pyright: ignore[reportArgumentType]
 
 
 def start_method() -> str:

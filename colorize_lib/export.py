@@ -56,14 +56,14 @@ class Lightness(nn.Module):
 
 
 class Padded(nn.Module):
-    """L (1, 1, H, W), sides that are multiples of the generator's → ab, without padding and cutting."""
+    """L (1, 1, H, W), sides that are multiples of the generator's → ab as it is painted, without padding and cutting."""
 
     def __init__(self, generator: Generator):
         super().__init__()
         self.generator = generator
 
     def forward(self, padded: Tensor) -> Tensor:
-        return self.generator.forward_padded(padded)
+        return self.generator.forward_padded(padded) * self.generator.chroma
 
 
 class Slope(nn.Module):
@@ -92,8 +92,7 @@ def painted(photo: Tensor, L: Tensor, planes: Tensor, saturation: Tensor) -> Ten
 def export_network(path: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
     """Write a generator as ONNX: `L` (1, 1, H, W) in [-1, 1] → `ab` (1, 2, H, W), of any H and W.
 
-    L and ab are scaled as in `color`; ab comes as the generator gives it, without the factor
-    `chroma` of the metadata.
+    L and ab are scaled as in `color`; ab is what `Colorizer` paints, the generator's `chroma` included.
 
     Args:
         path: file to write; an existing file is replaced.
@@ -103,7 +102,7 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
             by more than 1, the largest by 6.
 
     Returns:
-        The file's metadata: resolution, chroma, sha256 (of the weights), config, made_by; values are JSON.
+        The file's metadata: resolution, sha256 (of the weights), config, made_by; values are JSON.
 
     Raises:
         CheckpointError: if there are no such weights.
@@ -139,10 +138,10 @@ def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool
         "float[5, h, W] planes, float[H, h] rows",
         BEFORE_NETWORK
         + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(generator.multiple))
-        + AFTER_NETWORK.replace("CHROMA", about["chroma"]),
+        + AFTER_NETWORK,
     )
     _insert(graph, "network", trace_network(generator))
-    _insert(graph, "slope", trace_slope(), {"L": "small", "ab": "scaled", "planes": "planes4"})
+    _insert(graph, "slope", trace_slope(), {"L": "small", "planes": "planes4"})
     _write(graph, Path(folder) / "colours.onnx", about, half)
     return about
 
@@ -209,8 +208,6 @@ BEFORE_NETWORK = """
 
 # And after it: the planes are scaled up in width; `rows` is made, which scales them up in height.
 AFTER_NETWORK = """
-    chroma = Constant <value_float = CHROMA> ()
-    scaled = Mul(ab, chroma)
     first = Constant <value_ints = [0]> ()
     second = Constant <value_ints = [1]> ()
     h = Slice(size, first, second)
@@ -317,6 +314,7 @@ def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
     if kind.forward_padded is Generator.forward_padded:
         raise CheckpointError(f"{path} cannot be exported: {kind.__name__} has no method forward_padded")
     about = header | {"resolution": header["resolution"] or RESOLUTION, "weights": path.stem}
+    del about["chroma"]  # it is in the graph
     return generator, {key: json.dumps(value) for key, value in about.items()}
 
 

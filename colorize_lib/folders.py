@@ -2,11 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from .photos import SUFFIXES
+
+Photos = str | Path | Iterable[str | Path]  # a folder, or photos
 
 # Folders in which a system keeps thumbnails, deleted files and other copies, beside those that are hidden.
 _SYSTEM = {
@@ -25,19 +27,46 @@ class Contents(NamedTuple):
     left_out: list[Path]  # folders
 
 
-def find_photos(folder: str | Path) -> list[Path]:
-    """All image files in a folder and its subfolders, linked ones too, sorted.
+def find_photos(folder: str | Path, *more: str | Path) -> list[Path]:
+    """All image files in folders and their subfolders, linked ones too, sorted.
 
     What is hidden is left out, and so are folders of the system, such as a NAS's thumbnails (`@eaDir`).
     A file without a suffix is an image file if it begins like a JPEG, PNG or TIFF.
 
+    Args:
+        folder, more: one folder or several.
+
+    Returns:
+        Each photo once, the photos of the first folder first.
+
     Raises:
-        FileNotFoundError: if there is no such folder, or no photo in it.
+        FileNotFoundError: if there is no such folder, or no photo in one of them.
     """
-    photos = look_through(folder).photos
-    if not photos:
-        raise FileNotFoundError(f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))})")
-    return photos
+    found: dict[Path, None] = {}
+    for each in (folder, *more):
+        photos = look_through(each).photos
+        if not photos:
+            raise FileNotFoundError(f"{each} holds no photos ({', '.join(sorted(SUFFIXES))})")
+        found |= dict.fromkeys(photos)
+    return list(found)
+
+
+def list_photos(photos: Photos) -> list[Path]:
+    """What is given where photos are meant: a folder's photos, one photo, or a list of photos and of folders.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or file, or no photo in a folder.
+        TypeError: for what is no path.
+    """
+    if isinstance(photos, (str, os.PathLike)):
+        path = Path(photos)
+        return [path] if path.is_file() else find_photos(path)
+    paths = []
+    for photo in photos:
+        if not isinstance(photo, (str, os.PathLike)):
+            raise TypeError(f"photos are given by their paths, or as a folder, not as {type(photo).__name__}")
+        paths += find_photos(photo) if os.path.isdir(photo) else [Path(photo)]
+    return paths
 
 
 def look_through(folder: str | Path, leave_out: Callable[[Path], bool] | None = None) -> Contents:

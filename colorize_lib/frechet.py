@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .devices import default_device
 from .models.imagenet import imagenet_network
 
 FRECHET_NETWORK = "tf_efficientnet_lite2"  # neither the encoder's network nor the discriminator's
@@ -19,7 +20,7 @@ class Frechet:
     numbers of photos cannot be compared.
 
     Args:
-        device: device on which the features are computed.
+        device: device on which the features are computed; None: CUDA, else MPS, else the CPU.
         features: `efficientnet` for the 1280 of `EfficientNetFeatures`, which need no network; or
             `inception` for the 2048 of published FIDs, whose weights are downloaded once.
 
@@ -29,7 +30,7 @@ class Frechet:
         ValueError: for other features.
     """
 
-    def __init__(self, device: torch.device | str = "cpu", features: str = "efficientnet"):
+    def __init__(self, device: torch.device | str | None = None, features: str = "efficientnet"):
         from torchmetrics.image.fid import FrechetInceptionDistance
 
         if features not in ("efficientnet", "inception"):
@@ -38,8 +39,9 @@ class Frechet:
         self.features = {"efficientnet": FRECHET_NETWORK, "inception": "inception"}[features]
         if features == "inception":
             _fetch_inception()
-        if torch.device(device).type == "mps":  # it has no float64, which torchmetrics' sums are in
-            device = "cpu"
+        device = default_device(device)
+        if device.type == "mps":  # it has no float64, which torchmetrics' sums are in
+            device = torch.device("cpu")
         self._fid = FrechetInceptionDistance(
             feature=EfficientNetFeatures() if features == "efficientnet" else 2048,
             reset_real_features=False,

@@ -4,16 +4,21 @@ Needs no PyTorch: `light` colours without it.
 """
 
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
+
+import numpy as np
+from PIL import Image
 
 from colorize_lib import __version__
 
-from .photos import MAX_PIXELS, PhotoError, open_photo
+from .folders import list_photos
+from .photos import MAX_PIXELS, PhotoError, is_file, open_photo, to_srgb, turn_upright
 
 MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
 MOST_RESOLUTION = 1 << 16  # pixels a side: far more than any memory allows
@@ -21,6 +26,18 @@ STEPS = ("lightness", "colours", "paint")  # the graphs of `export`, in the orde
 NO_NUMBERS = "the generator gave no numbers for this photo: its weights are damaged, or not trained well"
 
 Photo = TypeVar("Photo")
+
+
+class ManyOptions(TypedDict, total=False):
+    """The options of a colorizer's `many`, for its overloads."""
+
+    failures: list[str] | None
+    progress: bool
+    max_pixels: int
+    saturation: float
+    resolution: int | None
+
+
 Opened = TypeVar("Opened")
 
 
@@ -29,29 +46,43 @@ def colour_many(
     photos: Iterable[Photo],
     *,
     failures: list[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
     max_pixels: int = MAX_PIXELS,
     read: Callable[..., Any] = open_photo,
 ) -> Iterator[tuple[Photo, Any]]:
     """Colour photos one after the other; while one is coloured, the next one is read.
 
     Args:
-        colour: function for one photo; of a photo given by its path it gets what `read` returns.
-        photos: photos of any kind that `colour` takes, or their paths.  An iterator is read one photo ahead.
+        colour: function for one photo; of a photo given as a file it gets what `read` returns.
+        photos: photos of any kind that `colour` takes, or files; or a folder.  An iterator is read one photo ahead.
         failures: a list that gets a sentence for each photo that cannot be read or
             coloured; the photo is then left out.  None raises the error instead.
-        progress: show a progress bar, on stderr.
+        progress: show a progress bar, where stderr is a terminal.
         max_pixels: the largest file, in pixels, that is read.
         read: function of a path and `max_pixels`.
 
     Yields:
         (photo, coloured), in the order of `photos`.
+
+    Raises:
+        FileNotFoundError: for a folder that is none, or that holds no photos.
+        ValueError: for one photo, whose rows would be coloured.
     """
+    if isinstance(photos, (str, Path)):
+        photos = list_photos(photos)  # pyright: ignore[reportAssignmentType]  # the overloads of `many` know
+    elif is_file(photos) or isinstance(photos, Image.Image) or 0 < len(getattr(photos, "shape", ())) < 4:
+        raise ValueError("one photo, where several are meant: give a list of photos, or call the colorizer")
     opened = _one_ahead(lambda photo: _open(photo, partial(read, max_pixels=max_pixels)), photos)
-    if progress:
+    if progress and sys.stderr is not None and sys.stderr.isatty():
         from tqdm.auto import tqdm  # a tenth of a second to import, for one photo
 
         opened = tqdm(opened, total=len(photos) if isinstance(photos, Sized) else None, unit="photo")
+    return _coloured(colour, opened, failures)
+
+
+def _coloured(
+    colour: Callable[[Any], Any], opened: Iterable[tuple[Photo, Any]], failures: list[str] | None
+) -> Iterator[tuple[Photo, Any]]:
     for photo, picture in opened:
         try:
             if isinstance(picture, PhotoError):
@@ -74,14 +105,32 @@ def reason(error: Exception) -> str:
     return textwrap.shorten((str(error).strip() or type(error).__name__).splitlines()[0], 200)
 
 
+def colour_image(colour: Callable[[np.ndarray], np.ndarray], image: Image.Image) -> Image.Image:
+    """Colour a PIL image, upright, as sRGB; its transparency is kept.
+
+    Args:
+        colour: (H, W, 3) uint8 → the same in colour.
+        image: any but the 16-bit and floating-point ones, which raise ValueError.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(
+            f"Pillow has no 16-bit colour for this image of mode {image.mode}: pass its path, or an array"
+        )
+    srgb = to_srgb(turn_upright(image))
+    out = Image.fromarray(colour(np.array(srgb.convert("RGB"))))
+    if srgb.mode == "RGBA":
+        out.putalpha(srgb.getchannel("A"))
+    return out
+
+
 def size_seen(height: int, width: int, resolution: int) -> tuple[int, int]:
     """The size at which a generator sees a photo: about `resolution`² pixels, in the photo's aspect ratio."""
     scale = resolution / math.sqrt(height * width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def check_resolution(resolution: int) -> None:
-    if not 1 <= resolution <= MOST_RESOLUTION:
+def check_resolution(resolution: int | None) -> None:
+    if resolution is not None and not 1 <= resolution <= MOST_RESOLUTION:
         raise ValueError(
             f"a resolution of {resolution} cannot be used: take 64 or more, up to {MOST_RESOLUTION}"
         )
@@ -112,6 +161,6 @@ def _one_ahead(
 def _open(photo: Any, read: Callable[[Any], Any]) -> Any:
     """A photo given by its path is read; an error is returned, to be raised in the caller's thread."""
     try:
-        return read(photo) if isinstance(photo, (str, Path)) else photo
+        return read(photo) if is_file(photo) else photo
     except PhotoError as error:
         return error

@@ -7,19 +7,30 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, Unpack, overload
 
 import numpy as np
+from PIL import Image
 
-from .inference import NO_NUMBERS, STEPS, check_resolution, check_saturation, colour_many, size_seen
-from .photos import MAX_PIXELS, open_photo
+from .inference import (
+    NO_NUMBERS,
+    STEPS,
+    ManyOptions,
+    check_resolution,
+    check_saturation,
+    colour_image,
+    colour_many,
+    size_seen,
+)
+from .photos import MAX_PIXELS, PhotoFile, is_file, open_photo
 
 if TYPE_CHECKING:
     import onnxruntime
 
 BAND = 1 << 18  # pixels at a time
 
-Photo = TypeVar("Photo", str, Path, np.ndarray)
+File = TypeVar("File", str, Path, bytes, BinaryIO)
+Picture = TypeVar("Picture", Image.Image, np.ndarray)
 
 
 class LightColorizer:
@@ -40,38 +51,72 @@ class LightColorizer:
     """
 
     def __init__(self, folder: str | Path, resolution: int | None = None):
-        if resolution is not None:
-            check_resolution(resolution)
-        sessions = [_session(Path(folder) / f"{name}.onnx") for name in STEPS]
+        check_resolution(resolution)
+        self.folder = Path(folder)
+        sessions = [_session(self.folder / f"{name}.onnx") for name in STEPS]
         self.lightness, self.colours, self.paint = map(_runner, sessions)
         self.resolution = resolution or _resolution(sessions[1], folder)
 
+    def __reduce__(self):  # for processes that are spawned: a session of onnxruntime cannot be pickled
+        return type(self), (self.folder.absolute(), self.resolution)
+
+    @overload
     def __call__(
-        self, photo: str | Path | np.ndarray, *, saturation: float = 1.0, resolution: int | None = None
-    ) -> np.ndarray:
+        self, photo: PhotoFile, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> np.ndarray: ...
+
+    @overload
+    def __call__(
+        self, photo: Picture, *, saturation: float = 1.0, resolution: int | None = None
+    ) -> Picture: ...
+
+    def __call__(
+        self,
+        photo: PhotoFile | Image.Image | np.ndarray,
+        *,
+        saturation: float = 1.0,
+        resolution: int | None = None,
+    ) -> Image.Image | np.ndarray:
         """Colour a photo, by its lightness alone.
 
         Args:
-            photo: path of an image file, or (H, W, 3) or (H, W, 4) uint8, sRGB.
+            photo: an image file (its path, its bytes, or the open file), a PIL image, or an array (H, W),
+                (H, W, 1), (H, W, 3) or (H, W, 4), uint8, sRGB.
             saturation: factor for the chroma.
             resolution: overrides the colorizer's resolution.
 
         Returns:
-            The same shape and type, in colour; (H, W, 3) for a path.
+            The same kind, size and type, in colour, as `Colorizer` gives it.
 
         Raises:
             PhotoError: if the file cannot be read.
             ValueError: for another shape or type, a saturation below 0, or a resolution below 1.
         """
-        if isinstance(photo, (str, Path)):
+        if is_file(photo):
             photo = open_photo(photo)
+        if isinstance(photo, Image.Image):
+            return colour_image(partial(self._colour, saturation=saturation, resolution=resolution), photo)
+        if isinstance(photo, np.ndarray):
+            return self._colour(photo, saturation, resolution)
+        raise ValueError(
+            f"expected an image file, a PIL image or an array of uint8, got {type(photo).__name__}"
+        )
+
+    def _colour(self, photo: np.ndarray, saturation: float, resolution: int | None) -> np.ndarray:
         if photo.dtype == np.uint16:
             raise ValueError(
                 "it has 16 bits per channel, and the graphs paint 8: colour it with PyTorch "
                 "(--weights instead of --graphs), or save it with 8"
             )
-        if photo.ndim != 3 or photo.shape[2] not in (3, 4) or photo.dtype != np.uint8 or not photo.size:
-            raise ValueError(f"expected (H, W, 3) or (H, W, 4) uint8, got {photo.shape} {photo.dtype}")
+        shape = photo.shape
+        if photo.ndim == 2:
+            photo = photo[..., None]
+        if photo.ndim != 3 or photo.shape[2] not in (1, 3, 4) or photo.dtype != np.uint8 or not photo.size:
+            raise ValueError(
+                f"expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8, got {shape} {photo.dtype}"
+            )
+        if photo.shape[2] == 1:
+            photo = photo.repeat(3, axis=2)
         resolution = self.resolution if resolution is None else resolution
         check_resolution(resolution)
         check_saturation(saturation)
@@ -92,19 +137,36 @@ class LightColorizer:
             coloured[band] = self.paint(photo=_rgba(photo[band]), **feeds)[0][..., :channels]
         return coloured
 
+    @overload
+    def many(
+        self, photos: str | Path, **options: Unpack[ManyOptions]
+    ) -> Iterator[tuple[Path, np.ndarray]]: ...
+
+    @overload
+    def many(
+        self, photos: Iterable[File], **options: Unpack[ManyOptions]
+    ) -> Iterator[tuple[File, np.ndarray]]: ...
+
+    @overload
+    def many(
+        self, photos: Iterable[Picture], **options: Unpack[ManyOptions]
+    ) -> Iterator[tuple[Picture, Picture]]: ...
+
     def many(
         self,
-        photos: Iterable[Photo],
+        photos: Any,
         *,
         failures: list[str] | None = None,
-        progress: bool = False,
+        progress: bool = True,
         max_pixels: int = MAX_PIXELS,
-        **options: Any,
-    ) -> Iterator[tuple[Photo, np.ndarray]]:
+        saturation: float = 1.0,
+        resolution: int | None = None,
+    ) -> Iterator[tuple[Any, Any]]:
         """Colour photos one after the other, as `Colorizer.many` does."""
-        return colour_many(
-            partial(self, **options), photos, failures=failures, progress=progress, max_pixels=max_pixels
-        )
+        check_saturation(saturation)
+        check_resolution(resolution)
+        colour = partial(self, saturation=saturation, resolution=resolution)
+        return colour_many(colour, photos, failures=failures, progress=progress, max_pixels=max_pixels)
 
 
 def _session(path: Path) -> "onnxruntime.InferenceSession":

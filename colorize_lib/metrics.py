@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .color import AB_SCALE, fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
-from .data import Batch
+from .data import Batch, DataLoaders, validation_batches
+from .folders import Photos
 from .frechet import Frechet
-from .models import Generator, ab_of, inputs_of, predict_ab
+from .models import predict_ab
 
 Table = dict[str, dict[str, float]]  # {row: {column: value}}
 
@@ -405,7 +406,7 @@ def measure(
     batches: Iterable[Batch],
     frechet: Frechet | None = None,
     *,
-    metrics: Sequence[str] = QUICK,
+    metrics: str | Sequence[str] = QUICK,
 ) -> dict[str, float]:
     """Measure predictions on a data set.
 
@@ -413,7 +414,7 @@ def measure(
         predict: a batch {"L", "ab"} → normalised ab, (B, 2, H, W) or a shape that broadcasts to it.
         batches: batches of validation photos.
         frechet: the Fréchet distance, with the true photos added; it is measured, too.
-        metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some.
+        metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some, or one.
 
     Returns:
         {name: value}, in the order of `METRICS`; with `frechet`, also its `name`.
@@ -421,6 +422,7 @@ def measure(
     Raises:
         ValueError: for an unknown metric.
     """
+    metrics = (metrics,) if isinstance(metrics, str) else metrics
     if unknown := set(metrics) - METRICS.keys():
         raise ValueError(f"no metric is called '{min(unknown)}': choose from {', '.join(METRICS)}")
     columns = {name: metric.start() for name, metric in METRICS.items() if name in metrics}
@@ -443,7 +445,7 @@ def measure_generator(
     batches: Iterable[Batch],
     frechet: Frechet | None = None,
     *,
-    metrics: Sequence[str] = QUICK,
+    metrics: str | Sequence[str] = QUICK,
 ) -> dict[str, float]:
     """`measure` for a generator, in eval mode; its mode is restored."""
     with eval_mode(generator):
@@ -468,24 +470,28 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
 @torch.no_grad()
 def evaluate(
     generator: nn.Module | Mapping[str, nn.Module] | None,
-    batches: Iterable[Batch],
+    batches: DataLoaders | Iterable[Batch] | Photos,
     *,
     frechet: Frechet | None = None,
-    metrics: Sequence[str] = QUICK,
+    metrics: str | Sequence[str] = QUICK,
     match: tuple[str, str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Table:
     """Measure generators beside the baselines and the truth.
+
+    What is measured is what `Colorizer` paints with them: the factor that weights
+    bring for their colours (`Generator.chroma`) is included.
 
     Args:
         generator: L → ab, run in eval mode, its row called "model"; or {name: generator};
             or None for the baselines alone.
-        batches: an iterable of {"L", "ab"} that can be read several times.
+        batches: `DataLoaders`, whose validation photos are measured; batches {"L", "ab"} that can be read several
+            times; or photos: a folder, or image files, which are stretched to 256 × 256.
         frechet: a Fréchet distance to be measured, too; slower.
-        metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some.
+        metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some, or one.
         match: (name, other): add a row such as "l1 × 1.42": the generator `name` with its colours
             multiplied by the factor that makes it as colourful as the row `other`.
-        progress: show a progress bar, on stdout.
+        progress: show a progress bar, where stdout is a terminal.
 
     Returns:
         {"grey": …, "mean colour": …, a row for each generator, "true": …}, each with
@@ -495,12 +501,15 @@ def evaluate(
     Raises:
         ValueError: for an unknown metric, if `match` names an unknown row, if no factor reaches it, or for
             `batches` that can be read only once.
+        TypeError: for a generator that is no network.
     """
+    generators = _named(generator)
+    device = next((p.device for network in generators.values() for p in network.parameters()), None)
+    batches = validation_batches(batches, device)
     if iter(batches) is batches:
         raise ValueError(
             "these batches can be read only once, and each row reads them: give a list, or a LabLoader"
         )
-    generators = {"model": generator} if isinstance(generator, nn.Module) else dict(generator or {})
     if match is not None:
         _check_match(match, generators)
 
@@ -510,8 +519,9 @@ def evaluate(
     def row(name: str, predict: Callable[[Batch], Tensor]) -> dict[str, float]:
         return measure(predict, with_bar(name), frechet, metrics=metrics)
 
-    def generator_row(name: str, network: nn.Module) -> dict[str, float]:
-        return measure_generator(network, with_bar(name), frechet, metrics=metrics)
+    def generator_row(name: str, network: nn.Module, factor: float = 1.0) -> dict[str, float]:
+        with eval_mode(network):
+            return row(name, lambda batch: predict_ab(network, batch) * factor)
 
     if frechet is not None:
         for batch in with_bar("the true photos"):
@@ -531,11 +541,25 @@ def evaluate(
         except ValueError as error:
             raise ValueError(f"'{name}' cannot be made as colourful as '{other}': {error}") from error
         scaled = f"{name} × {factor:.2f}"
-        table[scaled] = generator_row(scaled, ScaledColours(generators[name], factor))
+        table[scaled] = generator_row(scaled, generators[name], factor)
     return table | {"true": true}
 
 
+def _named(generator: nn.Module | Mapping[str, nn.Module] | None) -> dict[str, nn.Module]:
+    """{row: generator}."""
+    if isinstance(generator, nn.Module):
+        return {"model": generator}
+    if generator is not None and not isinstance(generator, Mapping):
+        raise TypeError(
+            f"expected a generator, or several as {{name: generator}}, got {type(generator).__name__}: "
+            "load_checkpoint loads one, and a Colorizer has its `generator`"
+        )
+    return dict(generator or {})
+
+
 def _check_match(match: tuple[str, str], generators: Mapping[str, nn.Module]) -> None:
+    if isinstance(match, str) or len(match) != 2:
+        raise ValueError(f"match is {match!r}: give two rows' names, such as ('model', 'true')")
     name, other = match
     if name not in generators:
         raise ValueError(
@@ -543,25 +567,6 @@ def _check_match(match: tuple[str, str], generators: Mapping[str, nn.Module]) ->
         )
     if other not in (rows := [*BASELINES, *generators]):
         raise ValueError(f"no row of the table is called '{other}': choose from {', '.join(rows)}")
-
-
-class ScaledColours(Generator):
-    """A generator whose colours are multiplied by a factor: the same hues, more or less vivid.
-
-    Args:
-        generator: L → ab.
-        factor: the factor for ab.
-    """
-
-    def __init__(self, generator: nn.Module, factor: float):
-        super().__init__()
-        self.generator, self.factor = generator, factor
-
-    def inputs(self, batch: Batch) -> Tensor:
-        return inputs_of(self.generator, batch)
-
-    def forward(self, given: Tensor) -> Tensor:
-        return ab_of(self.generator, self.generator(given)) * self.factor
 
 
 @torch.no_grad()

@@ -9,8 +9,9 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 import numpy as np
 import tifffile
@@ -44,6 +45,7 @@ FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".p
 
 # Brands of HEIC, the format of many phones, which Pillow reads through the extra `heic`.
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # of the web; a Path has lost one slash of it
 
 # Parts of a photo's XMP data that its upright copy must not have: the orientation, thumbnails, and what describes a
 # film, a gain map or a depth map behind the photo, or a second block of XMP data.
@@ -69,11 +71,21 @@ _UPRIGHT = {
 }
 
 
+PhotoFile = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+)  # a path, or a file's bytes, or the open file
+
+
 class PhotoError(ValueError):
     """A photo that cannot be read or written; its text is one sentence that names the file."""
 
 
-def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def is_file(photo: object) -> TypeGuard[PhotoFile]:
+    """Whether a photo is given as a file, to be read: its path, its bytes, or the file itself, open."""
+    return isinstance(photo, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(photo, "read")
+
+
+def open_photo(path: PhotoFile, min_side: int | None = None, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image file as upright sRGB.
 
     Reads whatever Pillow and tifffile can: JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, BMP, GIF,
@@ -83,7 +95,8 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
     how many are left.
 
     Args:
-        path: the file.
+        path: path of the file; or its bytes, or the file itself, open for reading bytes (an upload, a `BytesIO`),
+            which is read from its beginning.
         min_side: if given, a photo whose shorter side is at least twice this is
             decoded at a half, a quarter or an eighth of its size: the smallest
             that keeps the shorter side at `min_side` or more.  For a large JPEG
@@ -102,11 +115,11 @@ def open_photo(path: str | Path, min_side: int | None = None, *, max_pixels: int
         return on_white(_pixels(picture, path, max_pixels, min_side))
 
 
-def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, About]:
+def read_photo(path: PhotoFile, *, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, About]:
     """Read an image file once: its pixels, and what it holds beside them, which `save_photo` takes as `like`.
 
     Args:
-        path: the file.
+        path: the file, as `open_photo` takes it.
         max_pixels: a larger photo is refused before it fills the memory.
 
     Returns:
@@ -124,7 +137,7 @@ def save_photo(
     path: str | Path,
     rgb: np.ndarray,
     *,
-    like: str | Path | About | None = None,
+    like: PhotoFile | About | None = None,
     overwrite: bool = False,
     quality: int = 95,
     mark: str = "",
@@ -183,10 +196,10 @@ def save_photo(
     return path
 
 
-def _of_copy(like: str | Path | About | None, rgb: np.ndarray, mark: str) -> About:
+def _of_copy(like: PhotoFile | About | None, rgb: np.ndarray, mark: str) -> About:
     """What a copy holds beside its pixels."""
     about = like if isinstance(like, About) else About()
-    if isinstance(like, (str, Path)):
+    if like is not None and not isinstance(like, About):
         with suppress(PhotoError), _picture(like, 1 << 62) as picture:
             about = _about(picture, like)
     try:
@@ -277,19 +290,46 @@ _Picture = _Tiff | _Other
 
 
 @contextmanager
-def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
-    """Open an image file; whatever goes wrong becomes one sentence."""
-    path = Path(path)
-    try:
+def _file(photo: PhotoFile) -> Iterator[BinaryIO]:
+    """A photo's file, open at its beginning."""
+    if isinstance(photo, (str, os.PathLike)):
+        path = Path(photo)
         if path.is_dir():
             raise PhotoError(f"{path} is a folder, not a photo")
         if path.exists() and not path.is_file():
             raise PhotoError(f"{path} is no file but a device or a pipe: save the photo to a file first")
-        with path.open("rb") as file, _pillow_held_to(max_pixels):
+        with path.open("rb") as file:
+            yield file
+        return
+    if not isinstance(photo, (bytes, bytearray, memoryview)):
+        with suppress(AttributeError, OSError):  # a pipe is where it is
+            photo.seek(0)
+        photo = photo.read()
+        if isinstance(photo, str):
+            raise PhotoError('a photo is no text: open its file with "rb"')
+    yield BytesIO(photo)
+
+
+def _name(photo: PhotoFile) -> str:
+    """What sentences call a photo."""
+    if isinstance(photo, (str, os.PathLike)):
+        return str(photo) if _ADDRESS.match(str(photo)) else str(Path(photo))
+    name = getattr(photo, "name", None)  # of an open file
+    return name if isinstance(name, str) and name else "the photo"
+
+
+@contextmanager
+def _picture(photo: PhotoFile, max_pixels: int) -> Iterator[_Picture]:
+    """Open an image file; whatever goes wrong becomes one sentence."""
+    path = _name(photo)
+    try:
+        with _file(photo) as file, _pillow_held_to(max_pixels):
             yield _open(path, file, max_pixels)
     except PhotoError:
         raise
     except FileNotFoundError:
+        if _ADDRESS.match(path):
+            raise PhotoError(f"{path} is an address, and this takes files: download it first") from None
         raise PhotoError(f"{path} does not exist: check the path") from None
     except PermissionError:
         raise PhotoError(f"{path} may not be read: check its permissions") from None
@@ -312,7 +352,7 @@ def _picture(path: str | Path, max_pixels: int) -> Iterator[_Picture]:
         raise PhotoError(f"{path} is damaged or unsupported ({reason}): save it anew") from error
 
 
-def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
+def _open(path: str, file: BinaryIO, max_pixels: int) -> _Picture:
     head = file.read(32)
     file.seek(0)
     if not head:
@@ -331,7 +371,7 @@ def _open(path: Path, file: BinaryIO, max_pixels: int) -> _Picture:
     return _Other(file, image, _orientation(image))
 
 
-def _open_tiff(path: Path, file: BinaryIO, max_pixels: int) -> _Tiff:
+def _open_tiff(path: str, file: BinaryIO, max_pixels: int) -> _Tiff:
     page, index, others = choose_page(file)
     if is_raw(page):
         raise PhotoError(f"{path} is a raw file of a camera: develop it to a JPEG or TIFF first")
@@ -369,7 +409,7 @@ def _identify(file: BinaryIO) -> ImageFile:
     raise UnidentifiedImageError
 
 
-def _teach_heic(path: Path) -> None:
+def _teach_heic(path: str) -> None:
     """Teach Pillow to read HEIC."""
     try:
         from pi_heif import register_heif_opener
@@ -380,12 +420,12 @@ def _teach_heic(path: Path) -> None:
     register_heif_opener()
 
 
-def _check_size(path: str | Path, size: tuple[int, int], max_pixels: int) -> None:
+def _check_size(path: str, size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         raise PhotoError(_too_large(path, max_pixels))
 
 
-def _too_large(path: str | Path, max_pixels: int) -> str:
+def _too_large(path: str, max_pixels: int) -> str:
     return (
         f"{path} has more than {max_pixels / 1e6:.0f} megapixels: scale it down, "
         "or raise the limit (max_pixels, --max-megapixels) if there is memory for it"
@@ -451,7 +491,7 @@ def _shrink(image: Image.Image, min_side: int | None) -> Image.Image:
     return image
 
 
-def _pixels(picture: _Picture, path: str | Path, max_pixels: int, min_side: int | None = None) -> np.ndarray:
+def _pixels(picture: _Picture, path: PhotoFile, max_pixels: int, min_side: int | None = None) -> np.ndarray:
     """(H, W, 3), or (H, W, 4) if some pixels are transparent: upright sRGB, uint8 or uint16."""
     content = _content(picture)
     if isinstance(content, np.ndarray):
@@ -461,7 +501,9 @@ def _pixels(picture: _Picture, path: str | Path, max_pixels: int, min_side: int 
     else:
         image = _shrink(content, min_side)
         image.load()
-        _check_size(path, image.size, max_pixels)  # some files hold another size than their header says
+        _check_size(
+            _name(path), image.size, max_pixels
+        )  # some files hold another size than their header says
         pixels = np.array(to_srgb(image))
         pixels = _upright(
             pixels, picture.orientation if picture.page is None else 1
@@ -494,9 +536,11 @@ def _grey_16(image: Image.Image) -> np.ndarray:
 # What is beside the pixels
 
 
-def _about(picture: _Picture, path: str | Path) -> About:
+def _about(picture: _Picture, path: PhotoFile) -> About:
     turned = picture.orientation in (5, 6, 7, 8)
-    about = About(turned=turned, dpi=_dpi(picture, turned), modified=os.stat(path).st_mtime_ns)
+    about = About(turned=turned, dpi=_dpi(picture, turned))
+    if isinstance(path, (str, os.PathLike)):
+        about = about._replace(modified=os.stat(path).st_mtime_ns)
     with suppress(Exception):  # malformed metadata raises many kinds of errors
         about = about._replace(lossless=_is_lossless(picture), left_out=_left_out(picture))
         about = about._replace(**_captions(picture))
@@ -531,6 +575,8 @@ def _captions(picture: _Picture) -> dict[str, Any]:
 
 def _exif(picture: _Tiff) -> bytes:
     """The EXIF data of a TIFF, as they are."""
+    if isinstance(picture.file, BytesIO):
+        return from_tiff(picture.file.getvalue(), picture.page.offset)
     with mmap.mmap(picture.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return from_tiff(data, picture.page.offset)
 

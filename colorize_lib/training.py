@@ -9,9 +9,11 @@ Face Accelerate; nothing here mentions CUDA.
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -21,31 +23,46 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import update_bn
 
-from .data import Batch, DataLoaders, LabLoader
+from .data import Batch, DataLoaders, LabLoader, make_dataloaders
+from .folders import Photos
 from .losses import GANLoss, colour_loss
-from .models import PatchDiscriminator, inputs_of, predict_ab
+from .models import Generator, PatchDiscriminator, inputs_of, predict_ab, unwrapped
 from .run_folder import History, RunFolder
 from .runs import Budget, Method, Run, new_accelerator
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+
 
 class L1Pretraining:
-    """The generator alone, on the mean absolute error of ab.
+    """The generator alone, on the mean absolute error of ab, or on another loss.
 
     Args:
         generator: L → ab.
+        loss: predicted ab, true ab, float32 (B, 2, H, W) → a scalar, such as `F.huber_loss`.  The history calls it
+            "l1", and another one "loss".
         lr: Adam's learning rate; 1e-4, as in the tutorial's article.
         encoder_lr: learning rate of `generator.encoder`, if it has one; None: `lr`.
         weight_decay: weight decay of AdamW, decoupled from the gradient.
+
+    Raises:
+        TypeError: for a loss that is no function.
+        ValueError: in `step`, for a loss that is more than one number.
     """
 
     def __init__(
         self,
         generator: nn.Module,
         *,
+        loss: Loss = F.l1_loss,
         lr: float = 1e-4,
         encoder_lr: float | None = None,
         weight_decay: float = 0.0,
     ):
+        if not callable(loss):
+            raise TypeError(
+                f"the loss is {loss!r}: give a function of (predicted, true), such as F.huber_loss"
+            )
+        self.criterion = loss
         self.networks = {"generator": generator}
         self.renew_norms = False
         groups = parameter_groups(generator, lr, encoder_lr)
@@ -56,11 +73,15 @@ class L1Pretraining:
         optimizer = self.optimizers["generator"]
         with accelerator.autocast():
             predicted = predict_ab(self.networks["generator"], batch)
-        loss = F.l1_loss(predicted.float(), batch["ab"])
+        loss = self.criterion(predicted.float(), batch["ab"])
+        if loss.ndim:
+            raise ValueError(
+                f"the loss has the shape {tuple(loss.shape)}: take its mean, it is to be one number"
+            )
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
-        return {"l1": loss}
+        return {"l1" if self.criterion is F.l1_loss else "loss": loss}
 
 
 class AdversarialTraining:
@@ -166,7 +187,7 @@ METHODS: dict[str, Callable[..., Method]] = {"l1": L1Pretraining, "adversarial":
 
 # Options of the method, and the schedule, for each generator.  `unet` and `dynamic_unet` follow
 # the tutorial's article; those of `chroma_unet` gave the best results in a few minutes on a laptop.
-RECIPES = {
+RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("unet", "l1"): {"lr": 2e-4},
     ("dynamic_unet", "l1"): {"lr": 1e-4},
     ("chroma_unet", "l1"): {"lr": 3e-3, "encoder_lr": 1e-3, "schedule": "one_cycle", "weight_decay": 1e-2},
@@ -179,16 +200,59 @@ RECIPES = {
 }  # fmt: skip
 
 
+class RunOptions(TypedDict, total=False):
+    """The options of `fit`, as `pretrain` and `train_adversarial` pass them on."""
+
+    minutes: float | None
+    schedule: str
+    out: str | Path | None
+    resume: bool
+    save_minutes: float
+    validate_every: int
+    samples: int
+    seed: int
+    mixed_precision: str | None
+    progress: bool
+    made_by: dict | None
+
+
+class L1Options(RunOptions, total=False):
+    """The options of `L1Pretraining` and of `fit`."""
+
+    loss: Loss
+    lr: float
+    encoder_lr: float | None
+    weight_decay: float
+
+
+class AdversarialOptions(RunOptions, total=False):
+    """The options of `AdversarialTraining` and of `fit`."""
+
+    lambda_l1: float
+    vivid: float
+    gan_mode: str
+    real_label: float
+    chroma: float
+    hold_norms: bool
+    lr: float
+    discriminator_lr: float | None
+    encoder_lr: float | None
+    betas: tuple[float, float]
+
+
 def pretrain(
-    generator: nn.Module, dataloaders: DataLoaders, epochs: float | None = None, **options
+    generator: nn.Module,
+    dataloaders: DataLoaders | LabLoader | Photos,
+    epochs: float | None = None,
+    **options: Unpack[L1Options],
 ) -> History:
     """Train a generator with L1 alone, in place.
 
     Args:
         generator: L (B, 1, H, W) → ab (B, 2, H, W); see `Generator` for others.
-        dataloaders: see `make_dataloaders`.
+        dataloaders: see `fit`.
         epochs: 20 if neither this nor `minutes` is given, as in the tutorial's article.
-        options: options of `L1Pretraining` (lr, encoder_lr, weight_decay) and `fit` (minutes, schedule,
+        options: options of `L1Pretraining` (loss, lr, encoder_lr, weight_decay) and `fit` (minutes, schedule,
             out, resume …), such as `**RECIPES["chroma_unet", "l1"]`.
 
     Returns:
@@ -197,24 +261,24 @@ def pretrain(
     Raises:
         TypeError: for an option that neither of them has.
     """
-    own = options_of(L1Pretraining, options)
+    own = options_of(L1Pretraining, dict(options))
     method = L1Pretraining(generator, **own)
-    return fit(method, dataloaders, epochs, **without(options, own))
+    return fit(method, dataloaders, epochs, **without(dict(options), own))
 
 
 def train_adversarial(
     generator: nn.Module,
-    discriminator: nn.Module | None,
-    dataloaders: DataLoaders,
+    dataloaders: DataLoaders | LabLoader | Photos,
+    discriminator: nn.Module | None = None,
     epochs: float | None = None,
-    **options,
+    **options: Unpack[AdversarialOptions],
 ) -> History:
     """Train a generator and a discriminator against each other, in place.
 
     Args:
         generator: L → ab, best pretrained.
-        discriminator: (B, 3, H, W) → logits; None for a new one, see `AdversarialTraining`.
         dataloaders, epochs: as for `pretrain`.
+        discriminator: (B, 3, H, W) → logits; None for a new one, see `AdversarialTraining`.
         options: options of `AdversarialTraining` (lambda_l1, gan_mode …) and `fit`, such as
             `**RECIPES["chroma_unet", "adversarial"]`.
 
@@ -222,12 +286,24 @@ def train_adversarial(
         The history: a row (dict) per epoch.
 
     Raises:
-        TypeError: for an option that neither of them has.
+        TypeError: for an option that neither of them has, or a discriminator that is no network.
     """
+    if dataloaders is None or isinstance(dataloaders, nn.Module):
+        warnings.warn(
+            "train_adversarial(generator, discriminator, dataloaders) is now train_adversarial(generator, dataloaders, "
+            "discriminator): the old order goes with the next version",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        dataloaders, discriminator = discriminator, dataloaders  # pyright: ignore[reportAssignmentType]
+    if discriminator is not None and not isinstance(discriminator, nn.Module):
+        raise TypeError(
+            f"the discriminator is {discriminator!r}, which is no network; the epochs are epochs=…"
+        )
     set_seed(options.get("seed", 0))  # for a new discriminator
-    own = options_of(AdversarialTraining, options)
+    own = options_of(AdversarialTraining, dict(options))
     method = AdversarialTraining(generator, discriminator, **own)
-    return fit(method, dataloaders, epochs, **without(options, own))
+    return fit(method, dataloaders, epochs, **without(dict(options), own))
 
 
 def options_of(function: Callable, options: dict) -> dict:
@@ -292,7 +368,7 @@ SCHEDULES = {
 
 def fit(
     method: Method,
-    dataloaders: DataLoaders,
+    dataloaders: DataLoaders | LabLoader | Photos,
     epochs: float | None = None,
     *,
     minutes: float | None = None,
@@ -315,11 +391,14 @@ def fit(
     exactly the same weights as an uninterrupted one.
 
     After adversarial training on batch statistics, the running means of the
-    generator's batch norms are recomputed (see `renew_norms`).
+    generator's batch norms are recomputed (see `renew_norms`).  A factor for the
+    colours that the generator's weights came with (`Generator.chroma`) is set to 1:
+    it suited those weights, and training begins with the network's own colours.
 
     Args:
         method: `L1Pretraining`, `AdversarialTraining`, or another `Method`.
-        dataloaders: see `make_dataloaders`.  Training is on their device.
+        dataloaders: DataLoaders; or a LabLoader to train on; or photos, such as a folder, of which `make_dataloaders`
+            makes them.  Training is on their device.
         epochs: passes over the training photos; 20 if `minutes` is None too.
         minutes: minutes of training, validation included.
         schedule: course of the learning rates: `constant`, `one_cycle`, `linear_decay`.
@@ -353,10 +432,16 @@ def fit(
         raise ValueError(f"validate_every is {validate_every}: take 1, for every epoch, or more")
     if not save_minutes >= 0:
         raise ValueError(f"save_minutes is {save_minutes}: take 0 or more")
+    if isinstance(dataloaders, LabLoader):
+        dataloaders = DataLoaders(dataloaders)
+    elif not isinstance(dataloaders, DataLoaders):
+        dataloaders = make_dataloaders(dataloaders, progress=progress)
     budget = Budget(epochs, minutes)
     renew = method.renew_norms  # here, so that a method without it fails before its training, not after
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by)
 
+    if isinstance(generator := unwrapped(method.networks["generator"]), Generator):
+        generator.chroma = 1.0  # it suited the weights that came, not those to come
     accelerator = new_accelerator(mixed_precision, dataloaders.train.device)
     set_seed(seed, device_specific=True)  # or all processes would drop out the same
     with Run(method, dataloaders, budget, accelerator, folder, samples=samples, progress=progress) as run:

@@ -21,10 +21,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorize_lib import find_photos, make_dataloaders, split_photos
-from colorize_lib.color import rgb_to_lab, split_lab
-from colorize_lib.models import GENERATORS, ChromaUnet
-from colorize_lib.training import METHODS, RECIPES, fit, parameter_groups
+from colorize_lib import (
+    GENERATORS,
+    METHODS,
+    RECIPES,
+    ChromaUnet,
+    fit,
+    make_dataloaders,
+    parameter_groups,
+    rgb_to_lab,
+    split_lab,
+)
 
 
 def ab_cells(width: float = 10.0) -> Tensor:
@@ -106,7 +113,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument("--minutes", type=float, default=5.0, metavar="N", help="time (default: 5)")
     options = parser.parse_args()
-    loaders = make_dataloaders(*split_photos(find_photos(options.photos)), size=64, progress=True)
+    loaders = make_dataloaders(options.photos, size=64)
     recipe = dict(RECIPES["colour_classes", "classes"])
     schedule = recipe.pop("schedule")
     method = Classification(ColourClasses(), **recipe)

@@ -255,6 +255,7 @@ def test_loading_into_a_network(tmp_path, generator):
 def test_weights_are_found_by_name_folder_and_path(tmp_path):
     assert find_weights("l1") == WEIGHTS / "l1.safetensors"
     assert find_weights("best") == WEIGHTS / "adversarial.safetensors"
+    (tmp_path / HUB_FILE).touch()
     assert find_weights(tmp_path) == tmp_path / HUB_FILE
     assert find_weights(tmp_path / "other.safetensors") == tmp_path / "other.safetensors"
 

@@ -29,7 +29,7 @@ from colorize_lib.training import fit
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    generator = build_generator("chroma_unet")
+    generator = build_generator("chroma_unet", queries=0)
     torch.nn.init.normal_(generator.head.weight, std=0.1)
     return str(save_checkpoint(tmp_path_factory.mktemp("weights") / "generator.safetensors", generator))
 
@@ -274,8 +274,8 @@ def test_queries_are_added_to_weights_that_have_none(tmp_path, train_photos):
     small = ["train", str(folder), "--size", "32", "--batch-size", "2", "--epochs", "1", "--device", "cpu"]
     assert main([*small, "--out", str(a), "--queries", "0"]) == 0
     assert main([*small, "--out", str(b), "--from", str(a), "--queries", "4"]) == 0
-    queries = [read_header(tmp_path / run / "generator.safetensors")["config"].get("queries") for run in "ab"]
-    assert queries == [None, 4]
+    queries = [read_header(tmp_path / run / "generator.safetensors")["config"]["queries"] for run in "ab"]
+    assert queries == [0, 4]
 
 
 def test_queries_go_with_chroma_unet_alone(tmp_path, folder, capsys):

@@ -14,6 +14,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from colorize_lib.data import (
+    NEAR_GREY,
     EpochSampler,
     LabLoader,
     PhotoDataset,
@@ -195,21 +196,21 @@ def some_grey(tmp_path, train_photos):
 
 def test_near_grey_photos_are_left_out_and_listed(some_grey):
     colour, grey, sepia, nearly, _ = some_grey
-    dataset = PhotoDataset(some_grey, size=64, augment=True, keep_grey=False)
+    dataset = PhotoDataset(some_grey, size=64, augment=True, min_chroma=NEAR_GREY)
     assert dataset.photos == [colour, sepia]
     assert dataset.grey == [grey, nearly]
     assert len(dataset.skipped) == 1
     assert torch.equal(dataset[2, 1], PhotoDataset([colour, sepia], size=64, augment=True)[2, 1])
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [0.0, NEAR_GREY])
 def test_the_cache_serves_both_with_and_without_near_grey_photos(tmp_path, some_grey, monkeypatch, first):
-    PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", keep_grey=first)
+    PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", min_chroma=first)
     monkeypatch.setattr("colorize_lib.data.open_photo", lambda *_, **__: 1 / 0)
-    every = PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", keep_grey=True)
+    every = PhotoDataset(some_grey, size=64, cache=tmp_path / "cache")
     assert every.photos == some_grey[:4]
     assert every.grey == []
-    coloured = PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", keep_grey=False)
+    coloured = PhotoDataset(some_grey, size=64, cache=tmp_path / "cache", min_chroma=NEAR_GREY)
     assert coloured.photos == [some_grey[0], some_grey[2]]
     assert coloured.grey == [some_grey[1], some_grey[3]]
     assert torch.equal(coloured[1], every[2])
@@ -226,11 +227,11 @@ def test_only_training_leaves_near_grey_photos_out(some_grey):
 
 def test_grey_photos_alone_are_one_error(some_grey):
     with pytest.raises(PhotoError, match="none of the 1 photos .* in colour .*grey.png.*--keep-grey"):
-        PhotoDataset(some_grey[1:2], size=32, keep_grey=False)
+        PhotoDataset(some_grey[1:2], size=32, min_chroma=NEAR_GREY)
 
 
 def test_no_sample_photo_is_near_grey(train_photos):
-    assert PhotoDataset(train_photos, size=32, keep_grey=False).grey == []
+    assert PhotoDataset(train_photos, size=32, min_chroma=NEAR_GREY).grey == []
 
 
 def test_batches(train_photos, valid_photos):

@@ -1,6 +1,7 @@
-"""The examples: a new loss needs no change to the loop, the metrics or the colorizer."""
+"""The examples: a new loss needs no change to the loop, the metrics or the colorizer; scripts for a folder of photos."""
 
 import importlib.util
+import re
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from colorize_lib.colorizer import Colorizer
 from colorize_lib.data import make_dataloaders, sample_photos
 from colorize_lib.metrics import evaluate
 from colorize_lib.models import GENERATORS
-from colorize_lib.photos import open_photo
+from colorize_lib.photos import open_photo, resize_photo, save_photo
 from colorize_lib.run_folder import read_history
 from colorize_lib.training import METHODS, RECIPES, fit
 
@@ -91,3 +92,52 @@ def test_the_annealed_mean_goes_from_the_mean_to_the_most_probable(classes, temp
     logits[0, :2, 0, 0] = torch.tensor([0.6, 0.4]).log()
     expected = share * generator.cells[0] + (1 - share) * generator.cells[1]
     assert torch.allclose(generator.to_ab(logits)[0, :, 0, 0], expected, atol=1e-4)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a few photos, called "photos", and an old one."""
+    (tmp_path / "photos").mkdir()
+    for photo in sample_photos("train")[:6]:
+        save_photo(tmp_path / "photos" / photo.name, resize_photo(open_photo(photo), 72, 96))
+    (tmp_path / "old.jpg").symlink_to(tmp_path / "photos" / photo.name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_script(root, title):
+    """Run the script of docs/own_project.md under a heading; returns its names."""
+    page = (root / "docs/own_project.md").read_text(encoding="utf-8")
+    (script,) = re.findall(rf"## {title}\n\n```python\n(.*?)```", page, re.DOTALL)
+    space = {}
+    exec(script, space)
+    return space
+
+
+def test_a_folder_in_colour(root, project):
+    run_script(root, "A folder in colour")
+    assert {path.stem for path in (project / "in_colour").iterdir()} == {
+        path.stem for path in (project / "photos").iterdir()
+    }
+
+
+def test_another_loss(root, project):
+    run_script(root, "Another loss")
+    assert ["loss" in row for row in read_history("runs/huber")] == [True, True]
+
+
+def test_a_network_of_ones_own(root, project):
+    assert run_script(root, "A network of your own")["in_colour"].shape == (72, 96, 3)
+
+
+def test_a_generator_of_ones_own_and_a_gan(root, project, monkeypatch):
+    monkeypatch.setitem(GENERATORS, "halves", None)
+    space = run_script(root, "A generator of your own, and a GAN")
+    weights = space["generator"].state_dict()
+    assert all(value.equal(weights[name]) for name, value in space["again"].state_dict().items())
+
+
+def test_a_table(root, project):
+    table = run_script(root, "A table")["table"]
+    assert list(table) == ["grey", "mean colour", "l1", "adversarial", "true"]
+    assert table["l1"].keys() == {"ab_error", "psnr", "colourfulness", "frechet"}

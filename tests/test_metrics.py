@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import json
 
@@ -19,7 +20,6 @@ from colorize_lib.metrics import (
     BalancedAuC,
     Blotches,
     PerPhoto,
-    ScaledColours,
     ab_error,
     auc,
     colourfulness,
@@ -370,7 +370,9 @@ def test_the_factor_gives_the_colourfulness(painter, batches, share):
     target = share * measure_generator(painter, batches)["colourfulness"]
     factor = matching_factor(painter, batches, target)
     assert (factor > 1) == (share > 1)
-    scaled = measure_generator(ScaledColours(painter, factor), batches)
+    painter = copy.deepcopy(painter)
+    painter.chroma = factor
+    scaled = measure_generator(painter, batches)
     assert scaled["colourfulness"] == pytest.approx(target, rel=5e-3)
 
 

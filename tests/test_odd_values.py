@@ -18,6 +18,7 @@ from colorize_lib.metrics import (
     psnr,
     ssim,
 )
+from colorize_lib.models import Generator
 from colorize_lib.photos import PhotoError, resize_photo, save_photo
 
 AB, RGB = torch.rand(2, 2, 16, 16), torch.rand(2, 3, 16, 16)
@@ -97,7 +98,7 @@ def test_factors_that_are_none_are_refused(value):
     with pytest.raises(ValueError, match="saturation"):
         Colorizer(Constant(0.1), 64, "cpu")(GREY, saturation=value)
     with pytest.raises(ValueError, match="chroma"):
-        Colorizer(Constant(0.1), 64, "cpu", chroma=value)
+        Generator().chroma = value
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -1, 0])

@@ -344,7 +344,7 @@ def test_a_folder_is_free_again_after_its_training(in_use, loaders):
 def test_a_folder_is_free_again_after_a_run_that_could_not_begin(run, loaders, monkeypatch):
     monkeypatch.setattr(RunFolder, "WAIT", 0.0)
     with pytest.raises(RunError, match="other options"):
-        train_adversarial(small(), None, loaders, 3, out=run, resume=True, progress=False)
+        train_adversarial(small(), loaders, None, 3, out=run, resume=True, progress=False)
     assert len(train(loaders, run, 3, resume=True)) == 3
 
 
@@ -395,7 +395,7 @@ def test_a_network_that_cannot_be_saved_is_refused_before_the_training(loaders, 
 
 def test_a_whole_run_of_another_method_is_not_taken_for_damaged(run, loaders):
     with pytest.raises(RunError, match="was started with other options"):
-        train_adversarial(small(), None, loaders, 3, out=run, resume=True, progress=False)
+        train_adversarial(small(), loaders, None, 3, out=run, resume=True, progress=False)
 
 
 def test_the_history_is_read_as_it_was_returned(run, loaders):

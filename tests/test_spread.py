@@ -13,7 +13,7 @@ import spread
         ("lesson = Lesson('Lesson 03')", "lesson = Lesson('Lesson 03', seed=7)"),
         ("make_dataloaders(a, b, 64).valid", "make_dataloaders(a, b, 64, seed=7).valid"),
         ("curves['l1'] = pretrain(g, loaders, 3, **recipe)", "curves['l1'] = pretrain(g, loaders, 3, **recipe, seed=7)"),
-        ("return_it(train_adversarial(g, d, loaders))", "return_it(train_adversarial(g, d, loaders, seed=7))"),
+        ("return_it(train_adversarial(g, loaders, d))", "return_it(train_adversarial(g, loaders, d, seed=7))"),
         ("fit(method, loaders, 8, seed=SEED)", "fit(method, loaders, 8, seed=SEED)"),
         ("torch.Generator().manual_seed(0)", "torch.Generator().manual_seed(0)"),
     ],

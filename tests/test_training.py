@@ -59,7 +59,7 @@ def pretrained(loaders, same_photos, tmp_path_factory):
     """A chroma_unet after 25 epochs of L1, half a minute or so on two cores."""
     out = tmp_path_factory.mktemp("l1")
     torch.manual_seed(0)
-    generator = build_generator("chroma_unet")
+    generator = build_generator("chroma_unet", queries=0)
     history = pretrain(generator, loaders, epochs=25, **RECIPES["chroma_unet", "l1"], out=out, progress=False)
     return out, history, evaluate(generator, same_photos)
 
@@ -77,8 +77,8 @@ def test_adversarial_training_raises_colourfulness(pretrained, loaders, same_pho
     generator = load_checkpoint(out / "generator.safetensors")
     history = train_adversarial(
         generator,
-        PatchDiscriminator(norm="spectral"),
         loaders,
+        PatchDiscriminator(norm="spectral"),
         epochs=12,
         progress=False,
         **RECIPES["chroma_unet", "adversarial"],
@@ -122,8 +122,14 @@ def test_a_folder_with_a_run_is_not_overwritten(pretrained, loaders):
     out, history, _ = pretrained
     before = (out / "generator.safetensors").read_bytes()
     with pytest.raises(FileExistsError, match="holds a run already"):
-        pretrain(build_generator("chroma_unet", pretrained=False), loaders, epochs=1, out=out, progress=False)
-    new = build_generator("chroma_unet", pretrained=False)
+        pretrain(
+            build_generator("chroma_unet", pretrained=False, queries=0),
+            loaders,
+            epochs=1,
+            out=out,
+            progress=False,
+        )
+    new = build_generator("chroma_unet", pretrained=False, queries=0)
     with pytest.raises(ValueError, match="was started with other options"):
         pretrain(new, loaders, epochs=25, out=out, resume=True, progress=False)
     again = pretrain(new, loaders, epochs=25, encoder_lr=1e-3, out=out, resume=True, progress=False)
@@ -147,7 +153,7 @@ def test_a_budget_that_ends_in_a_validation_ends_after_one_more_step(loaders, mo
     monkeypatch.setattr("colorize_lib.runs.monotonic", itertools.count(0, 6).__next__)
     generator, renewed = build_generator("unet", filters=4), []
     monkeypatch.setattr("colorize_lib.training.renew_norms", lambda *_: renewed.append("renewed"))
-    history = train_adversarial(generator, None, loaders, minutes=0.55, progress=False)
+    history = train_adversarial(generator, loaders, minutes=0.55, progress=False)
     assert [row["step"] for row in history] == [5, 6]
     assert renewed == ["renewed"]
 
@@ -216,7 +222,7 @@ def test_held_norms_keep_their_running_means(pretrained, loaders):
     generator = load_checkpoint(pretrained[0] / "generator.safetensors")
     before = means(generator)
     train_adversarial(
-        generator, PatchDiscriminator(filters=4), loaders, epochs=1, hold_norms=True, progress=False
+        generator, loaders, PatchDiscriminator(filters=4), epochs=1, hold_norms=True, progress=False
     )
     assert all(map(torch.equal, before, means(generator)))
 
@@ -227,7 +233,7 @@ def test_other_norms_get_their_running_means_anew(pretrained, loaders):
     for norm in batch_norms(generator):
         norm.momentum = 0
     before = means(generator)
-    train_adversarial(generator, PatchDiscriminator(filters=4), loaders, epochs=1, progress=False)
+    train_adversarial(generator, loaders, PatchDiscriminator(filters=4), epochs=1, progress=False)
     assert not any(map(torch.equal, before, means(generator)))
 
 
@@ -304,7 +310,7 @@ losses.GANLoss.generator = counted
 torch.manual_seed(0)
 loaders = make_dataloaders(find_photos(folder), size=64, batch_size=4, device="cpu")
 train_adversarial(
-    build_generator("unet", filters=8), PatchDiscriminator(filters=8), loaders, epochs=4,
+    build_generator("unet", filters=8), loaders, PatchDiscriminator(filters=8), epochs=4,
     out=out, resume=how == "resume", save_minutes=0,
 )
 """
@@ -393,7 +399,7 @@ def test_two_processes_draw_different_numbers(tmp_path, folder):
 
 def test_a_discriminator_can_be_trained_again(loaders):
     generator, discriminator = build_generator("unet", filters=4), PatchDiscriminator(filters=4)
-    train_adversarial(generator, discriminator, loaders, epochs=0.2, progress=False)
+    train_adversarial(generator, loaders, discriminator, epochs=0.2, progress=False)
     assert all(p.requires_grad for p in discriminator.parameters())
 
 
@@ -413,7 +419,7 @@ def test_one_seed_makes_the_default_discriminator_too(loaders):
         torch.manual_seed(3)
         generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
         torch.rand(len(first) + 1)  # whatever happened before
-        return [row["d"] for row in train_adversarial(generator, None, loaders, epochs=0.4, progress=False)]
+        return [row["d"] for row in train_adversarial(generator, loaders, epochs=0.4, progress=False)]
 
     first = []
     first = run()
@@ -425,14 +431,14 @@ def test_runs_that_do_not_belong_together_are_refused(loaders, tmp_path):
         return build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
 
     train_adversarial(
-        small(), PatchDiscriminator(filters=4), loaders, epochs=0.2, out=tmp_path, progress=False
+        small(), loaders, PatchDiscriminator(filters=4), epochs=0.2, out=tmp_path, progress=False
     )
     with pytest.raises(ValueError, match="other options"):
         pretrain(small(), loaders, epochs=1, out=tmp_path, resume=True, progress=False)
     other = make_dataloaders(sample_photos("train"), size=64, batch_size=8, device="cpu")
     with pytest.raises(ValueError, match="other options"):
         train_adversarial(
-            small(), PatchDiscriminator(filters=4), other, epochs=1, out=tmp_path, resume=True, progress=False
+            small(), other, PatchDiscriminator(filters=4), epochs=1, out=tmp_path, resume=True, progress=False
         )
     for budget in ({"epochs": 0}, {"minutes": 0}, {"minutes": -1}):
         with pytest.raises(ValueError, match="nothing to train"):

@@ -8,7 +8,7 @@ from torch import nn
 from .chroma_unet import ChromaUnet
 from .dynamic_unet import DynamicUnetGenerator
 from .feature_discriminator import FeatureDiscriminator
-from .generator import Generator, ab_of, inputs_of, predict_ab
+from .generator import Generator, ab_of, inputs_of, predict_ab, unwrapped
 from .patchgan import PatchDiscriminator
 from .unet import Unet, init_weights
 
@@ -37,6 +37,7 @@ __all__ = [
     "init_weights",
     "inputs_of",
     "predict_ab",
+    "unwrapped",
 ]
 
 

@@ -35,25 +35,29 @@ class ChromaUnet(Generator):
             warning says so and the encoder starts from random weights.
         widths: number of channels of the decoder at 1/16, 1/8 and 1/4 of the resolution.
         queries: number of colour queries (see `ColourQueries`) whose maps join the
-            decoder's last map; with 0 it is the plain U-Net that lesson 06 builds.
+            decoder's last map; 24 in the bundled weights.  With 0 it is the plain U-Net
+            that lesson 06 builds.
 
     Shapes: L (B, 1, H, W) in [-1, 1] → ab (B, 2, H, W).
-    3.9 million parameters with the default encoder, 4.3 million with 24 queries.
+    4.3 million parameters with the default encoder, 3.9 million without queries.
     The last layer starts at zero, so an untrained generator predicts grey.
 
     Raises:
         ValueError: if timm has no such encoder, or it does not offer these features.
     """
 
+    FORMER = {"queries": 0}  # what older checkpoints do not name
+
     def __init__(
         self,
         encoder: str = DEFAULT_ENCODER,
         pretrained: bool = True,
         widths: tuple[int, int, int] = (128, 96, 64),
-        queries: int = 0,
+        queries: int = 24,
     ):
         super().__init__()
         self.config = {"name": "chroma_unet", "encoder": encoder, "pretrained": False, "widths": list(widths)}
+        self.config["queries"] = 0
         if not timm.is_model(encoder):
             raise ValueError(f"timm knows no model called '{encoder}': timm.list_models() lists them")
         self.encoder = depthwise_in_float32(build_encoder(encoder, pretrained))

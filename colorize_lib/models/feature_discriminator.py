@@ -34,6 +34,8 @@ class FeatureDiscriminator(nn.Module):
         ImportError: without the package of the frozen network's weights.
     """
 
+    FORMER = {"backbone": "tf_efficientnet_lite0"}  # what older checkpoints do not name
+
     def __init__(self, width: int = 64, backbone: str = "tf_efficientnet_lite1"):
         super().__init__()
         self.config = {"name": "feature_discriminator", "width": width, "backbone": backbone}

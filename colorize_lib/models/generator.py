@@ -5,6 +5,7 @@ predicts classes of colours, or that is given hints, overrides them; the trainin
 the metrics, the sample pictures and `Colorizer` call them.
 """
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -20,6 +21,22 @@ class Generator(nn.Module):
 
     config: dict
     multiple: int = 32
+    _chroma: float = 1.0
+
+    @property
+    def chroma(self) -> float:
+        """Factor for the colours, 0 or more, which suits the weights: they come with it, and are saved with it.
+
+        It is part of what is painted, measured and exported, and no part of `forward`.  `fit` sets it to 1, since
+        it suited the former weights.
+        """
+        return self._chroma
+
+    @chroma.setter
+    def chroma(self, factor: float) -> None:
+        if not 0 <= float(factor) < math.inf:
+            raise ValueError(f"a chroma of {factor} is no factor for colours: take 0 or more")
+        self._chroma = float(factor)
 
     def forward_padded(self, padded: Tensor) -> Tensor:
         """`forward` where nothing is to be padded or cut back: `export` traces it.
@@ -37,7 +54,7 @@ class Generator(nn.Module):
         return batch["L"]
 
     def to_ab(self, output: Tensor) -> Tensor:
-        """The output of `forward` → normalised ab, (B, 2, H, W): here the same."""
+        """The output of `forward` → normalised ab, (B, 2, H, W), without the factor `chroma`: here the same."""
         return output
 
 
@@ -53,9 +70,12 @@ def inputs_of(generator: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def ab_of(generator: nn.Module, output: Tensor) -> Tensor:
-    """The ab in a generator's output; the output of a module that is no `Generator` is ab already."""
+    """The ab in a generator's output, its `chroma` included; a module that is no `Generator` gives ab itself."""
     plain = unwrapped(generator)
-    return plain.to_ab(output) if isinstance(plain, Generator) else output
+    if not isinstance(plain, Generator):
+        return output
+    ab = plain.to_ab(output)
+    return ab if plain.chroma == 1 else ab * plain.chroma
 
 
 def unwrapped(generator: nn.Module) -> nn.Module:

@@ -24,7 +24,7 @@ COLOURS = {
     "l1": 1.0,
     "adversarial": 1.26,
 }  # factors that become part of the weights, and so are measured, too
-CHROMA = {"l1": 1.3, "adversarial": 1.0}  # factors in the header: `Colorizer.from_pretrained` applies them
+CHROMA = {"l1": 1.3, "adversarial": 1.0}  # factors in the header: the generators' `chroma`
 
 # Each stage: its name; what it starts from: nothing, a stage, or a mean of stages, {name: share}; its options, or None
 # for the mean alone.  The epochs are those of the bundled weights, made on two CPU cores.  L1 first without colour
@@ -159,8 +159,8 @@ def main() -> None:
         file = options.out / f"{weights}.safetensors"
         made_by = read_header(last)["made_by"]
         generator = with_colours(load(last), COLOURS[weights])
-        notes = {"resolution": 256, "chroma": CHROMA[weights], "made_by": made_by}
-        save_checkpoint(file, generator, dtype=torch.float16, **notes)
+        generator.chroma = CHROMA[weights]
+        save_checkpoint(file, generator, dtype=torch.float16, resolution=256, made_by=made_by)
         print(f"{weights}: {file}")
 
 

@@ -27,7 +27,7 @@ import house  # noqa: E402
 
 SECTIONS = {
     "The course": ["lessons/[0-9]*.ipynb"],
-    "How to": ["docs/install.md", "docs/photos.md"],
+    "How to": ["docs/install.md", "docs/photos.md", "docs/own_project.md"],
     "The library": [],  # from the docstrings
     "Weights and numbers": [
         "colorize_lib/weights/README.md",
