@@ -19,7 +19,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
 # Jupyter does not start as root, as in a container, unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)

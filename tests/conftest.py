@@ -46,6 +46,11 @@ def pytest_ignore_collect(collection_path, config):
     return True if config.getoption("--quick") and collection_path.name in SLOW else None
 
 
+def pytest_collection_modifyitems(items):
+    """Notebooks and slow files first: shared out file by file, a long one at the end would keep one core alone."""
+    items.sort(key=lambda item: item.path.suffix != ".ipynb" and item.path.name not in SLOW)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
@@ -82,5 +87,7 @@ def pytest_terminal_summary(terminalreporter):
     ]
     counts = Counter(reason for reason in reasons if reason.startswith("needs "))
     if counts:
-        told = "; ".join(f"{count} {reason}" for reason, count in counts.most_common())
-        terminalreporter.write_line(f"Skipped here, and why: {told}", yellow=True)
+        told = "; ".join(
+            f"{count} that need {reason.removeprefix('needs ')}" for reason, count in counts.most_common()
+        )
+        terminalreporter.write_line(f"Tests that were skipped: {told}", yellow=True)
