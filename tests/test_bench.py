@@ -131,6 +131,11 @@ def test_a_part_runs_and_writes_its_results(root, tmp_path, train_photos):
     assert results["machine"]["versions"]["torch"] == version("torch")
     assert (tmp_path / "results.md").read_text().strip() in said
     assert (tmp_path / "results.svg").read_text(encoding="utf-8").startswith("<?xml")
-    unknown = subprocess.run([*command[:2], "nonsense"], capture_output=True, text=True)
-    assert unknown.returncode == 2
-    assert "choose from importing" in unknown.stderr
+
+
+def test_an_unknown_part_is_refused(bench, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bench.py", "nonsense"])
+    with pytest.raises(SystemExit) as stop:
+        bench.main()
+    assert stop.value.code == 2
+    assert "choose from importing" in capsys.readouterr().err
