@@ -123,17 +123,8 @@ def _encode_tiff(rgb: np.ndarray, about: About) -> bytes:
     buffer = BytesIO()
     options = {"resolution": about.dpi, "resolutionunit": "INCH"} if about.dpi else {}
     order = ">" if about.exif.startswith(b"MM") else "<"  # the fields' own
-    tifffile.imwrite(
-        buffer,
-        rgb,
-        photometric="rgb",
-        extrasamples=["unassalpha"] * (rgb.shape[2] - 3),
-        compression="zlib",
-        software=False,
-        metadata=None,
-        byteorder=order,
-        **options,
-    )
+    options |= {"photometric": "rgb", "extrasamples": ["unassalpha"] * (rgb.shape[2] - 3), "byteorder": order}
+    tifffile.imwrite(buffer, rgb, compression="zlib", software=False, metadata=None, **options)
     data = buffer.getvalue()
     fields = descriptive(first_fields(about.exif)) if about.exif else {}
     if about.xmp:

@@ -170,14 +170,15 @@ def save_photo(
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise PhotoError(f"{path}: cannot write '{path.suffix}': use .jpg, .png, .tif, .webp or .bmp")
-    if not isinstance(rgb, np.ndarray):
-        raise PhotoError(
-            f"{path}: expected an array of (H, W, 3 or 4) pixels, uint8 or uint16, got {type(rgb).__name__}"
-        )
-    if rgb.ndim != 3 or rgb.shape[2] not in (3, 4) or not rgb.size or rgb.dtype not in (np.uint8, np.uint16):
-        raise PhotoError(
-            f"{path}: expected (H, W, 3 or 4) pixels, uint8 or uint16, got {rgb.shape} {rgb.dtype}"
-        )
+    array: np.ndarray = rgb if isinstance(rgb, np.ndarray) else np.empty(0)
+    if (
+        array.ndim != 3
+        or array.shape[2] not in (3, 4)
+        or not array.size
+        or array.dtype not in (np.uint8, np.uint16)
+    ):
+        got = f"{rgb.shape} {rgb.dtype}" if array is rgb else type(rgb).__name__
+        raise PhotoError(f"{path}: expected (H, W, 3 or 4) pixels, uint8 or uint16, got {got}")
     if not 1 <= quality <= 100:
         raise PhotoError(f"{path} cannot have a quality of {quality}: take 1 to 100")
     try:

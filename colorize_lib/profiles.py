@@ -3,8 +3,9 @@
 A profile is judged by what it does, not by its name: "GIMP built-in Linear sRGB" is not sRGB.
 """
 
+import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from io import BytesIO
 
@@ -13,11 +14,7 @@ from PIL import Image, ImageCms
 
 _SRGB, _LAB = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
 _ALIKE = 3  # of 255: makers round sRGB's curve and colorants differently
-
-# x and y of white, red, green and blue; XYZ of ICC's white; the responses in which Bradford adapts to another white.
-_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-_D50 = (0.9642, 1.0, 0.8249)
-_BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+_CURVES = re.compile(rb"para\0{5}\x03\0{2}.{4}", re.DOTALL)  # of sRGB: kind 3, and first the power
 
 
 def image_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -90,45 +87,18 @@ def _is_srgb(profile: bytes, space: str) -> bool:
 
 
 def profile_of(info: Mapping) -> bytes | None:
-    """The colour profile of an opened image: its own, or the one that a PNG describes by its chunks gAMA and cHRM.
+    """The colour profile of an opened image: its own, or sRGB's with the curve that a PNG names in its chunk gAMA.
 
-    A gamma within 5 % of 1/2.2, with sRGB's primaries, is sRGB, as libpng takes it; without gAMA, cHRM counts for
-    nothing, as in browsers.
+    A gamma within 5 % of 1/2.2 is sRGB's curve, as in libpng and browsers.  The chunk cHRM counts for nothing: a
+    grey photo is grey in any primaries.
     """
     profile, gamma = info.get("icc_profile"), info.get("gamma") or 0
-    primaries = info.get("chromaticity") or _CHROMATICITY
-    if profile or "srgb" in info or not 0.01 <= gamma <= 100:
+    if profile or "srgb" in info or not 0.01 <= gamma <= 100 or abs(gamma * 2.2 - 1) < 0.05:
         return profile
-    if abs(gamma * 2.2 - 1) < 0.05 and np.allclose(primaries, _CHROMATICITY, atol=1e-3):
-        return None
-    try:
-        return _matrix_profile(1 / gamma, np.reshape(primaries, (4, 2)))
-    except (ValueError, ZeroDivisionError, struct.error, np.linalg.LinAlgError):  # colours that cannot be
-        return None
-
-
-def _matrix_profile(gamma: float, xy: np.ndarray) -> bytes:
-    """An ICC profile with one curve, linear = value^gamma (ICC.1, 8.3; the matrix after SMPTE RP 177)."""
-    xyz = np.column_stack([xy, 1 - xy.sum(axis=1)]) / xy[:, 1:]
-    white, primaries = xyz[0], xyz[1:].T
-    to_d50 = np.diag(np.matmul(_BRADFORD, _D50) / np.matmul(_BRADFORD, white))
-    adapted = np.linalg.inv(_BRADFORD) @ to_d50 @ _BRADFORD @ primaries * np.linalg.solve(primaries, white)
-    curve = struct.pack(">4s8xl", b"para", round(gamma * 65536))
-    tags = {b"wtpt": _xyz(_D50)}
-    for colour, column in zip((b"r", b"g", b"b"), adapted.T, strict=True):
-        tags |= {colour + b"XYZ": _xyz(column), colour + b"TRC": curve}
-    start, table, body = 132 + 12 * len(tags), b"", b""
-    for name, data in tags.items():
-        table += struct.pack(">4sLL", name, start + len(body), len(data))
-        body += data
-    head = struct.pack(
-        ">L4xL4s4s4s12x4s28x", start + len(body), 0x04200000, b"mntr", b"RGB ", b"XYZ ", b"acsp"
-    )
-    return head + _xyz(_D50)[8:] + bytes(48) + struct.pack(">L", len(tags)) + table + body
-
-
-def _xyz(values: Sequence[float]) -> bytes:
-    return struct.pack(">4s4x3l", b"XYZ ", *(round(value * 65536) for value in values))
+    power = struct.pack(
+        ">4s8xl", b"para", round(65536 / gamma)
+    )  # kind 0: linear = value^power (ICC.1, 10.18)
+    return _CURVES.sub(lambda _: power, ImageCms.ImageCmsProfile(_SRGB).tobytes())
 
 
 def is_in_colour(rgb: np.ndarray) -> bool:

@@ -384,7 +384,7 @@ def test_the_order_of_bytes_does_not_matter(array):
 
 @pytest.mark.parametrize("photo", [RGB.tolist(), None, Image.fromarray(RGB)], ids=["list", "None", "image"])
 def test_what_is_no_array_is_not_saved(tmp_path, photo):
-    with pytest.raises(PhotoError, match="expected an array"):
+    with pytest.raises(PhotoError, match="expected .H, W, 3 or 4. pixels"):
         save_photo(tmp_path / "a.png", photo)
 
 
