@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from colorize_lib import course
@@ -84,7 +85,7 @@ def turn_of(lesson: str, name: str) -> int:
 
 def written(lesson: str, name: str, source: str):
     """What the learner gets who writes this into the cell of the turn."""
-    space = dict(rooms(lesson)[name])
+    space = {"np": np, **rooms(lesson)[name], "Ours": getattr(load_answers(lesson), name)}
     exec(compile(source, "the learner's cell", "exec"), space)
     return space[name]
 
@@ -117,6 +118,42 @@ def test_typical_mistakes_do_not(lesson, name):
         wrong = judge(getattr(answers, f"check_{name}"), mistake)
         assert wrong and wrong != STUB, mistake.__name__
         assert len(wrong.split()) >= 5, wrong
+
+
+def tried(path: Path):
+    """The answers of a table; tests/answers/README.md says how one is written."""
+    for part in path.read_text(encoding="utf-8").split("## ")[1:]:
+        head, *lines = part.split("\n")
+        start = head if head.startswith("class") else f"def {head}"
+        for row in re.split(r"\n(?=\S)", "\n".join(lines)):
+            verdict, code = row.split(" |", 1)
+            body = code if code.startswith("\n") else f"\n    return{code}"
+            name = re.findall(r"\w+", start)[1]
+            yield pytest.param(
+                path.stem, name, verdict.strip(), f"{start}:{body}", id=f"{path.stem}-{name}-{verdict}"
+            )
+
+
+TRIED = [
+    answer for path in sorted(Path(__file__).with_name("answers").glob("*.txt")) for answer in tried(path)
+]
+
+
+@pytest.mark.parametrize("lesson, name, verdict, source", TRIED)
+def test_answers_that_were_tried(lesson, name, verdict, source):
+    wrong = judge(getattr(load_answers(lesson), f"check_{name}"), written(lesson, name, source))
+    if verdict == "right":
+        assert wrong is None
+    else:
+        assert verdict in str(wrong)
+
+
+@each_turn
+def test_ten_answers_were_tried(lesson, name):
+    mistakes = [key for key in vars(load_answers(lesson)) if key.startswith(f"{name}__")]
+    verdicts = [answer.values[2] for answer in TRIED if answer.values[:2] == (lesson, name)]
+    assert len(mistakes) + len(verdicts) >= 10
+    assert verdicts.count("right") >= 2
 
 
 @each_turn

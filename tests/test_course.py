@@ -147,8 +147,9 @@ def test_expect():
     "theirs, sentence",
     [
         (None, "nothing. Is the `return` missing"),
-        ("six", "a str, and a tensor"),
-        (np.ones(2), "a ndarray, and a tensor"),
+        ("six", "type str; a tensor"),
+        (torch.ones(2).mean, "parentheses"),
+        (np.ones(2), "type ndarray; a tensor"),
         (torch.ones(3), r"shape \(3,\); \(2,\)"),
         (torch.tensor([1.0, float("nan")]), "nan or inf"),
         (torch.tensor([1.0, 1.01]), "Off. .The largest difference is 0.01"),

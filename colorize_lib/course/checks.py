@@ -101,10 +101,11 @@ def expect_shape(theirs: Any, shape: Sequence[int]) -> None:
     """
     expect_written(theirs)
     kind = "a tensor" if shape else "a number"
+    expect(not callable(theirs), "Its result is a function. Are the parentheses, `()`, missing?")
     arrays = () if shape else (np.ndarray,)  # a later cell may need a tensor, not an array
     expect(
         isinstance(theirs, (Tensor, int, float, np.generic, *arrays)),
-        f"It returns a {type(theirs).__name__}, and {kind} was expected.",
+        f"Its result is of the type {type(theirs).__name__}; {kind} was expected.",
     )
     theirs = torch.as_tensor(theirs)
     wanted = tuple(shape) or "a single number"
@@ -208,7 +209,7 @@ def judge(check: Callable[[Any], None], theirs: Any) -> str | None:
     note = (
         f"it changes `{changed}` in place, which the lesson needs again: work on a copy, or make a new one."
     )
-    return f"{wrong} And {note}" if wrong else f"The result is right, but {note}"
+    return f"First of all, {note} {wrong}" if wrong else f"The result is right, but {note}"
 
 
 def _verdict(check: Callable[[Any], None], careful: Any) -> str | None:

@@ -234,7 +234,10 @@ def check_fit_to_gamut(theirs):
     expect_shape(fitted, lab.shape)
     expect_same(fitted[:, 0], lab[:, 0], "L* has changed: scale a* and b* only.", 1e-3)
     expect_same(
-        fitted[0, :, 0, 0], lab[0, :, 0, 0], "The first colour can be shown, so it has to stay as it is.", 0.1
+        fitted[0, :, 0, 0],
+        lab[0, :, 0, 0],
+        "The first colour can be shown, so it has to stay as it is. Does each pixel have a share of its own?",
+        0.1,
     )
     right = color.fit_to_gamut(lab)
     expect(

@@ -132,6 +132,7 @@ def check_SquarePhotos(theirs):
             square,
             torch.from_numpy(array).reshape(3, 16, 16),
             "The channels are mixed: `reshape` keeps the order of the numbers; `permute(2, 0, 1)` moves the channels.",
+            1,
         )
         expect_same(square, right, "Square 1 has other values: scale with resize_photo(rgb, size, size).", 1)
         expect_same(dataset[2], large, "A large JPEG has other values: open it with `min_side=size`.", 1)

@@ -237,7 +237,7 @@ def check_fields(theirs):
     expect_written(given)
     expect(
         isinstance(given, list),
-        f"It has to return the list `seen`, a number for each level; it returned a {type(given).__name__}.",
+        f"It has to return the list `seen`, a number for each level. This is of the type {type(given).__name__}.",
     )
     expect(len(given) == 3, f"fields(3) has to give three numbers, one for each level; it gave {len(given)}.")
     expect_same(given[0], 4.0, "The first layer's kernel sees 4 pixels: 1 + 3 · 1.")

@@ -243,7 +243,9 @@ def check_wins(theirs):
     expect_same(given, 4 / 6, "Of the 6 pairs here, real wins 4: every real one meets every fake one.")
     expect(not isinstance(given, torch.Tensor), "Return a plain number: .item().")
     expect_same(
-        theirs(fake, real), 2 / 6, "Here the first one wins 2 of 6 pairs: is the order of the two right?"
+        theirs(fake, real),
+        2 / 6,
+        "Here the first wins 2 of 6 pairs: every one meets every other. Is the order of the two right?",
     )
     expect_not(theirs(real, real), 6 / 9, "A draw is no win: use >, not >=.")
     draws = theirs(real, real)

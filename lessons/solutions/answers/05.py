@@ -233,7 +233,7 @@ def toss(ab, heads):
 
 
 def check_toss(theirs):
-    ab, heads = torch.randn(4, 2, 3, 4), torch.tensor([True, False, False, True])
+    ab, heads = torch.randn(4, 2, 3, 5), torch.tensor([True, False, False, True])
     answer = theirs(ab, heads)
     expect_same(theirs(ab[:1], heads[:1]), ab[:1], "A photo whose coin shows heads keeps its colours.")
     expect_same(

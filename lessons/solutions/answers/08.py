@@ -145,9 +145,9 @@ def check_share_within(theirs):
         "(Is the distance in units of a* and b*, and along the straight line?)",
     )
     expect_same(theirs(guess, true, 1000), 1.0, "Within 1,000 lie all pixels.")
-    expect_same(theirs(guess, true, 9.5), 0.5, "10 is not within 9.5: a* and b* are ab times AB_SCALE, 110.")
     expect_same(theirs(guess, true, 6), 0.5, "Within 6 lie two of the four.")
     expect_same(theirs(guess, true, 9), 0.5, "6 and 8 off is 10 away, along the straight line: not within 9.")
+    expect_same(theirs(guess, true, 9.5), 0.5, "10 is not within 9.5: a* and b* are ab times AB_SCALE, 110.")
     tie = torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1)
     expect_same(theirs(tie, 0 * tie, 0.5 * AB_SCALE), 1.0, "At most `t`: exactly `t` away counts, too.")
 
