@@ -13,6 +13,7 @@ import os
 import re
 import textwrap
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .files import write_whole
-from .models import DISCRIMINATORS, GENERATORS, Generator
+from .models import DISCRIMINATORS, GENERATORS, Generator, unwrapped
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -33,6 +34,10 @@ BUNDLED = ("adversarial", "l1")  # best first
 HUB_FILE = "generator.safetensors"
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # OWNER/NAME, which may have a dot: someone/colours-v1.0
+_HUB = ("hf-hub:", "https://huggingface.co/")  # what an id of the hub begins with
+_WRAPPER = re.compile(
+    r"(?<![^.])(?:_orig_mod|module)\."
+)  # what torch.compile and DataParallel put into names
 _FILES = {".bin", ".ckpt", ".onnx", ".pkl", ".pt", ".pth", ".safetensors"}  # suffixes that end no id
 _NOT_WEIGHTS = {  # what files that are taken for weights begin with, and what they are
     b"PK": "an archive, or a pickle of PyTorch, which may run any code: take the weights as safetensors",
@@ -60,7 +65,8 @@ def save_checkpoint(
 
     Args:
         path: file to write; an existing file is replaced.
-        model: a generator, whose `chroma` is kept, too, or a discriminator (it has a `config`).
+        model: a generator, whose `chroma` is kept, too, or a discriminator (it has a `config`); wrappers, such
+            as that of torch.compile, are left out.
         dtype: type for the floating-point weights, e.g. torch.float16; None keeps theirs, and
             so does a tensor with a value that the type cannot hold.
         resolution: resolution at which the generator should see photos, in pixels a side;
@@ -70,19 +76,39 @@ def save_checkpoint(
     Raises:
         TypeError: for a network without a `config`.
     """
-    if not hasattr(model, "config"):
-        raise TypeError(f"{type(model).__name__} has no `config` to build it from again")
-    state = {
-        name: narrowed(value.detach(), dtype).cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    about = {"config": model.config, "resolution": resolution}
-    about |= {"chroma": model.chroma if isinstance(model, Generator) else 1.0}
+    plain = unwrapped(model)
+    if not hasattr(plain, "config"):
+        raise TypeError(f"{type(plain).__name__} has no `config` to build it from again")
+    state = {name: narrowed(value, dtype).cpu().contiguous() for name, value in weights_of(plain).items()}
+    about = {"config": plain.config, "resolution": resolution}
+    about |= {"chroma": plain.chroma if isinstance(plain, Generator) else 1.0}
     about |= {"sha256": checksum(state), "made_by": made_by or {}}
     header = {"format": FORMAT, **{key: json.dumps(value) for key, value in about.items()}}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save(state, metadata=header))
     return path
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network by the names that they have without any wrapper in or around it."""
+    return {plain_name(name): value.detach() for name, value in unwrapped(model).state_dict().items()}
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights into a network, strictly, whatever either is wrapped in.
+
+    Raises:
+        RuntimeError: for a weight that is missing, is too many, or has another shape.
+    """
+    plain = unwrapped(model)
+    own = {plain_name(name): name for name in plain.state_dict()}
+    named = {own.get(plain_name(name), name): value for name, value in weights.items()}
+    plain.load_state_dict(named, strict=True)
+
+
+def plain_name(name: str) -> str:
+    return _WRAPPER.sub("", name)
 
 
 def narrowed(value: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -121,9 +147,9 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     header, state = _read(path)
     if model is None:
         model = _built(path, header["config"], GENERATORS | DISCRIMINATORS, state)
-    elif model.config != header["config"]:
+    elif (own := unwrapped(model).config) != header["config"]:
         raise CheckpointError(
-            f"{path} holds weights for {_describe(header['config'])}, not for {_describe(model.config)}"
+            f"{path} holds weights for {_describe(header['config'])}, not for {_describe(own)}"
         )
     return _filled(path, model, header, state)
 
@@ -165,7 +191,7 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
     except (SafetensorError, OSError) as error:
         _name_what_it_is(path)
         raise CheckpointError(
-            f"{path} is damaged, cut off, or not a safetensors file ({error}): copy it again"
+            f"{path} is damaged, cut off, or not a safetensors file ({error}): copy it, or download it, again"
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not saved by colorize_lib: its header does not name a network")
@@ -175,7 +201,7 @@ def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tenso
         _check_header(about)
     except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is damaged: its header is not as colorize_lib writes it: copy it again"
+            f"{path} is damaged: its header is not as colorize_lib writes it: copy it, or download it, again"
         ) from error
     config = about["config"]
     if "eyes" in config:  # what older files call the backbone
@@ -238,25 +264,27 @@ def _built(
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         reason = textwrap.shorten(str(error), 200)
         raise CheckpointError(
-            f"{path} describes a network that cannot be built ({reason}): copy it again"
+            f"{path} describes a network that cannot be built ({reason}): copy it, or download it, again"
         ) from error
 
 
 def _filled(path: str | Path, model: Network, header: dict, state: dict[str, Tensor]) -> Network:
     """The network with a checkpoint's weights."""
     if checksum(state) != header["sha256"]:
-        raise CheckpointError(f"{path} is damaged: its weights do not match their checksum: copy it again")
+        raise CheckpointError(
+            f"{path} is damaged: its weights do not match their checksum: copy it, or download it, again"
+        )
     _check_values(path, state)
     try:
-        model.load_state_dict(state, strict=True)
+        fill(model, state)
     except RuntimeError as error:
         detail = textwrap.shorten(str(error), 300)
         raise CheckpointError(f"{path} does not fit {_describe(header['config'])}: {detail}") from error
     for value in model.buffers():  # older float16 files have infinite variances, which cannot be trained on
         if value.is_floating_point():
             value.clamp_(max=torch.finfo(value.dtype).max)
-    if isinstance(model, Generator):
-        model.chroma = header["chroma"]
+    if isinstance(plain := unwrapped(model), Generator):
+        plain.chroma = header["chroma"]
     return model
 
 
@@ -264,7 +292,7 @@ def _check_values(path: str | Path, state: dict[str, Tensor]) -> None:
     for name, value in state.items():
         if value.dtype not in _TYPES:
             raise CheckpointError(
-                f"{path} has {value.dtype} values in {name}, which no network here has: copy it again"
+                f"{path} has {value.dtype} values in {name}, which no network here has: copy it, or download it, again"
             )
         older = name.endswith("running_var")  # in older float16 files infinite: see `_filled`
         allowed = ~value.isnan() if older else value.isfinite()
@@ -301,7 +329,7 @@ def find_weights(weights: str | Path = "best") -> Path:
     Args:
         weights: name of weights that come with the library (`l1`, `adversarial`, or `best`,
             the best of them); path of a checkpoint; folder of a run; or id of a Hugging Face
-            Hub repository, `owner/name`, from which `generator.safetensors` is downloaded.
+            Hub repository, `hf-hub:owner/name`, from which `generator.safetensors` is downloaded.
 
     Raises:
         CheckpointError: if there are no such weights.
@@ -315,11 +343,18 @@ def find_weights(weights: str | Path = "best") -> Path:
         raise CheckpointError(
             f"no weights called '{name}' come with this version: train some (colorize train), and pass their path"
         )
-    name = str(weights).removeprefix("https://huggingface.co/")
     if not name:
         raise CheckpointError(
             "the weights have no name: leave them out for the best that come with the library"
         )
+    for prefix in _HUB:
+        if name.startswith(prefix):
+            repository = name.removeprefix(prefix).rstrip("/")
+            if not _HUB_ID.fullmatch(repository):
+                raise CheckpointError(
+                    f"'{name}' is no id of a Hugging Face Hub repository: write hf-hub:owner/name"
+                )
+            return fetch_from_hub(repository)
     path = Path(name)
     if os.path.isdir(path):
         if not os.path.isfile(path / HUB_FILE):
@@ -327,7 +362,14 @@ def find_weights(weights: str | Path = "best") -> Path:
                 f"{path} is a folder without {HUB_FILE}: give a run's folder, or a file of weights"
             )
         return path / HUB_FILE
-    if not os.path.lexists(path) and path.suffix not in _FILES and _HUB_ID.fullmatch(name):
+    # A name in a folder that is there is a mistyped path, and no business of the hub.
+    if not os.path.lexists(path.parent) and path.suffix not in _FILES and _HUB_ID.fullmatch(name):
+        warnings.warn(
+            f"'{name}' is taken for a Hugging Face Hub repository, since there is no folder '{path.parent}' here: "
+            f"write hf-hub:{name}, for this form will be a path alone",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         return fetch_from_hub(name)
     return path
 
@@ -336,31 +378,18 @@ def fetch_from_hub(repository: str) -> Path:
     """Download `generator.safetensors` of a Hugging Face Hub repository, or find it in its cache.
 
     Raises:
-        CheckpointError: if it cannot be downloaded, or is damaged.
+        CheckpointError: if it cannot be downloaded, or is no id of a repository.
     """
     from huggingface_hub import hf_hub_download
 
     try:
-        path = Path(hf_hub_download(repository, HUB_FILE))
+        return Path(hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # errors of the hub, of the network and of the disk
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"'{repository}' is no file or folder here, and {HUB_FILE} could not be fetched from the Hugging Face "
-            f"Hub repository of that name ({reason}): check the path or the name, and the network"
+            f"{HUB_FILE} could not be fetched from the Hugging Face Hub repository '{repository}' ({reason}): check "
+            "the name, or the path if you meant one, and the network"
         ) from error
-    try:
-        header, state = _read(path)
-        damaged = checksum(state) != header["sha256"]
-    except CheckpointError:
-        damaged = True
-    if damaged:
-        path.resolve().unlink()  # else the cache would have it for good
-        path.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"{HUB_FILE} of '{repository}' came damaged from the Hugging Face Hub, or is none of colorize_lib's; it "
-            "was deleted: call again, and tell the owner of the repository if it stays so"
-        )
-    return path
 
 
 def checksum(state: dict[str, Tensor]) -> str:

@@ -4,7 +4,6 @@ import argparse
 import difflib
 import math
 import os
-import shlex
 import shutil
 import sys
 import warnings
@@ -43,7 +42,7 @@ Colour black-and-white photos.
 
 WEIGHTS_HELP = (
     "l1 or adversarial, which come with the library; a generator.safetensors; a run's folder; "
-    "or a Hugging Face Hub id, OWNER/NAME"
+    "or a Hugging Face Hub id, hf-hub:OWNER/NAME"
 )
 
 
@@ -64,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     if run is colorize:
         _check_command(parser, str(options.photos[0]), list(commands))
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("default", category=DeprecationWarning, module="colorize_lib")
     warnings.showwarning = lambda message, *_, **__: say(f"colorize: {message}", sys.stderr)
     warnings.filterwarnings("ignore", module="PIL")  # our own sentence about the photo says what matters
     try:
@@ -458,13 +458,12 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    import torch
     from accelerate import PartialState
 
     from .data import make_dataloaders, split_photos
-    from .devices import default_device
+    from .devices import default_device, seeded
     from .folders import find_photos
-    from .training import RECIPES, fit, options_of, without
+    from .training import RECIPES, check_size, fit, options_of, without
 
     given = dict(vars(options))
     out, seed, stage = given["out"], given.get("seed", 0), given.pop("stage", "l1")
@@ -479,24 +478,21 @@ def train(options: argparse.Namespace) -> int:
         given["scale"] = (given.pop("min_scale"), 1.0)
 
     # Generator and method before the photos are decoded, which may take long.
-    torch.manual_seed(seed)
-    generator = _first_generator(given)
-    given = RECIPES.get((generator.config["name"], stage), {}) | given
-    run, data = options_of(fit, given), options_of(make_dataloaders, given)
-    recipe = without(given, run | data)
-    method = _method(stage, generator, recipe)
-    loaders = make_dataloaders(
-        *sides,
-        **{"size": 128 if device == "cpu" else 256, **data},
-        device=device,
-        progress=True,
-    )
+    with seeded(seed):
+        generator = _first_generator(given)
+        given = RECIPES.get((generator.config["name"], stage), {}) | given
+        run, data = options_of(fit, given), options_of(make_dataloaders, given)
+        recipe = without(given, run | data)
+        size = data.pop("size", 128 if device == "cpu" else 256)
+        method = _method(stage, generator, recipe)
+    check_size(method, size)
+    loaders = make_dataloaders(*sides, size, **data, device=device, progress=True)
 
     if "schedule" in run:
         recipe["schedule"] = run["schedule"]
     datasets = [loader.dataset for loader in (loaders.train, loaders.valid) if loader]
     photos, grey = [len(dataset) for dataset in datasets], len(loaders.train.dataset.grey)
-    made_by = {**_command(), "device": device, "recipe": recipe, "photos": photos, "grey": grey}
+    made_by = {**_notes(options), "device": device, "recipe": recipe, "photos": photos, "grey": grey}
     fit(method, loaders, made_by=made_by, **run)
 
     skipped = [line for dataset in datasets for line in dataset.skipped]
@@ -506,12 +502,16 @@ def train(options: argparse.Namespace) -> int:
     return _report(sum(photos), skipped, "used", {"near-grey left out (--keep-grey keeps them)": grey})
 
 
-def _command() -> dict[str, str]:
-    """What was run, when, and by which PyTorch."""
+def _notes(options: argparse.Namespace) -> dict:
+    """What was run, when, and by which PyTorch.  Files by their names alone: weights are shared, paths are private."""
     from torch import __version__
 
-    command = f"colorize {shlex.join(sys.argv[1:])}"
-    return {"command": command, "date": date.today().isoformat(), "torch": __version__}
+    def public(value: object) -> object:
+        is_file = isinstance(value, Path) or isinstance(value, str) and os.path.lexists(value)
+        return Path(os.path.abspath(value)).name if is_file else value  # pyright: ignore[reportCallIssue, reportArgumentType]  # a path
+
+    given = {name: public(value) for name, value in vars(options).items()}
+    return {"options": given, "date": date.today().isoformat(), "torch": __version__}
 
 
 def _first_generator(given: dict) -> "Generator":

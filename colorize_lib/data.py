@@ -7,16 +7,16 @@ the device.
 
 import csv
 import hashlib
+import json
 import math
 import multiprocessing
 import os
 import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from .color import rgb_to_lab, split_lab
 from .devices import default_device
 from .downloads import download, fingerprint, unpack
-from .files import write_whole
+from .files import publish, temporary, write_whole
 from .folders import Photos, find_photos, list_photos
 from .photos import PhotoError, open_photo, resize_photo
 
@@ -207,22 +207,18 @@ def cached_squares(photos: Sequence[Path], side: int, folder: Path, progress: bo
     If one photo has changed since, all photos are decoded again.
     """
     file, shape = _cache_file(folder, photos, side), (len(photos), side, side, 3)
+    table = file.with_suffix(".json")
 
     def pixels(path: Path, shared: bool) -> Tensor:
         return torch.from_file(str(path), shared, math.prod(shape), dtype=torch.uint8).view(shape)
 
-    if file.exists():
-        saved = torch.load(file.with_suffix(".pt"), weights_only=True)
-        return Squares(
-            pixels(file, False), saved["aspects"], saved["chroma"], saved["kept"], saved["skipped"]
-        )
-    part = file.with_name(f"{file.stem}.{os.getpid()}.part")
-    squares = decode_squares(photos, side, pixels(part, True), progress)
-    table = BytesIO()
-    about = {"aspects": squares.aspects, "chroma": squares.chroma}
-    torch.save(about | {"kept": squares.readable, "skipped": squares.skipped}, table)
-    write_whole(file.with_suffix(".pt"), table.getvalue())
-    part.replace(file)
+    if file.exists() and table.exists():
+        return Squares(pixels(file, False), **json.loads(table.read_text()))
+    with temporary(folder) as (opened, part):
+        squares = decode_squares(photos, side, pixels(part, True), progress)
+        about = {name: value for name, value in vars(squares).items() if name != "pixels"}
+        write_whole(table, json.dumps(about).encode())
+        publish(opened, part, file)
     return squares
 
 
@@ -323,6 +319,23 @@ def _resize(square: Tensor, top: int, left: int, height: int, width: int, size: 
     return resized_crop(square, top, left, height, width, [size, size], antialias=True)
 
 
+def photos_digest(dataset: Dataset) -> dict:
+    """What tells a data set's photos from others: their number, names and sizes, and a few bytes from their middle.
+
+    Folders are left out, so that a run can be resumed where the photos have moved.
+    """
+    digest = hashlib.sha256()
+    for photo in map(Path, getattr(dataset, "photos", ())):
+        size, middle = None, b""
+        with suppress(OSError), open(photo, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(size // 2)
+            middle = file.read(1024)
+        digest.update(f"{photo.name}/{size}/".encode(errors="surrogateescape") + middle)
+    count = len(dataset) if isinstance(dataset, Sized) else None
+    return {"count": count, "sha256": digest.hexdigest()}
+
+
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """Limit torch to one thread inside the block, so that worker threads do not compete for the cores."""
@@ -393,13 +406,14 @@ class LabLoader:
         device: device of the batches; None: CUDA, else MPS, else the CPU.
 
     Raises:
+        ValueError: if this machine has no such device.
         RuntimeError: while it is read, if the worker processes cannot start.
         OSError: while it is read, if they run out of shared memory.
     """
 
     def __init__(self, loader: DataLoader, device: torch.device | str | None = None):
         self.loader = loader
-        self.device = torch.device(device) if device is not None else default_device()
+        self.device = default_device(device)
 
     @property
     def dataset(self) -> Any:

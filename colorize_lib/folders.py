@@ -16,6 +16,7 @@ _SYSTEM = {
     "$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found",
 }  # fmt: skip
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")  # of a JPEG, a PNG, a TIFF
+RUN_FILE = "colorize-run.json"  # every training run has one in its folder
 
 
 class Contents(NamedTuple):
@@ -30,7 +31,8 @@ class Contents(NamedTuple):
 def find_photos(folder: str | Path, *more: str | Path) -> list[Path]:
     """All image files in folders and their subfolders, linked ones too, sorted.
 
-    What is hidden is left out, and so are folders of the system, such as a NAS's thumbnails (`@eaDir`).
+    What is hidden is left out, and so are folders of the system, such as a NAS's thumbnails (`@eaDir`), and the
+    sample pictures of training runs, which must not learn from them.
     A file without a suffix is an image file if it begins like a JPEG, PNG or TIFF.
 
     Args:
@@ -44,10 +46,11 @@ def find_photos(folder: str | Path, *more: str | Path) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for each in (folder, *more):
-        photos = look_through(each).photos
-        if not photos:
-            raise FileNotFoundError(f"{each} holds no photos ({', '.join(sorted(SUFFIXES))})")
-        found |= dict.fromkeys(photos)
+        inside = look_through(each, leave_out=_are_samples)
+        if not inside.photos:
+            but = " but the sample pictures of training runs" if inside.left_out else ""
+            raise FileNotFoundError(f"{each} holds no photos{but} ({', '.join(sorted(SUFFIXES))})")
+        found |= dict.fromkeys(inside.photos)
     return list(found)
 
 
@@ -67,6 +70,14 @@ def list_photos(photos: Photos) -> list[Path]:
             raise TypeError(f"photos are given by their paths, or as a folder, not as {type(photo).__name__}")
         paths += find_photos(photo) if os.path.isdir(photo) else [Path(photo)]
     return paths
+
+
+def _are_samples(folder: Path) -> bool:
+    """Whether a folder holds the sample pictures of a training run."""
+    real = Path(os.path.realpath(folder))
+    run = real.parent
+    older = (run / "history.csv").is_file() and (run / "state").is_dir()  # than version 0.2
+    return real.name == "samples" and (older or (run / RUN_FILE).is_file())
 
 
 def look_through(folder: str | Path, leave_out: Callable[[Path], bool] | None = None) -> Contents:

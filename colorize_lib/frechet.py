@@ -27,7 +27,7 @@ class Frechet:
     Raises:
         ImportError: without the package that the features need.
         OSError: if Inception's weights cannot be downloaded or read.
-        ValueError: for other features.
+        ValueError: for other features, or a device that is not there.
     """
 
     def __init__(self, device: torch.device | str | None = None, features: str = "efficientnet"):
@@ -44,7 +44,6 @@ class Frechet:
             device = torch.device("cpu")
         self._fid = FrechetInceptionDistance(
             feature=EfficientNetFeatures() if features == "efficientnet" else 2048,
-            reset_real_features=False,
             normalize=True,
         ).to(device)
 
@@ -56,8 +55,9 @@ class Frechet:
         """The distance between the coloured and the true photos added so far."""
         return max(0.0, self._fid.compute().item())  # equal photos can give -1e-4
 
-    def reset(self) -> None:
-        """Forget the coloured photos.  The true photos are kept for the next generator."""
+    def reset(self, keep_true: bool = False) -> None:
+        """Forget all photos, or, with `keep_true`, the coloured ones: the true ones serve the next generator, too."""
+        self._fid.reset_real_features = not keep_true
         self._fid.reset()
 
 

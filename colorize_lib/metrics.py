@@ -218,7 +218,7 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
     pairs = zip(*(rgb.movedim(1, -1).cpu().double().numpy() for rgb in (predicted, true)), strict=True)
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     values = [structural_similarity(*pair, channel_axis=2, data_range=1.0, **gaussian) for pair in pairs]
-    return torch.tensor(values)
+    return torch.tensor(values, dtype=torch.float32)
 
 
 def delta_e(predicted: Tensor, true: Tensor) -> Tensor:
@@ -427,7 +427,7 @@ def measure(
         raise ValueError(f"no metric is called '{min(unknown)}': choose from {', '.join(METRICS)}")
     columns = {name: metric.start() for name, metric in METRICS.items() if name in metrics}
     if frechet is not None:
-        frechet.reset()
+        frechet.reset(keep_true=True)
     for batch in batches:
         predicted = predict(batch).float().expand_as(batch["ab"])
         comparison = Comparison(batch["L"], predicted, batch["ab"])
@@ -487,7 +487,7 @@ def evaluate(
             or None for the baselines alone.
         batches: `DataLoaders`, whose validation photos are measured; batches {"L", "ab"} that can be read several
             times; or photos: a folder, or image files, which are stretched to 256 × 256.
-        frechet: a Fréchet distance to be measured, too; slower.
+        frechet: a Fréchet distance to be measured, too; slower.  It forgets what it was given before.
         metrics: names in `METRICS`; `QUICK` or `ALL` of them, or some, or one.
         match: (name, other): add a row such as "l1 × 1.42": the generator `name` with its colours
             multiplied by the factor that makes it as colourful as the row `other`.
@@ -524,6 +524,7 @@ def evaluate(
             return row(name, lambda batch: predict_ab(network, batch) * factor)
 
     if frechet is not None:
+        frechet.reset()
         for batch in with_bar("the true photos"):
             frechet.update(to_rgb(batch["L"], batch["ab"]), real=True)
     mean = mean_colour(with_bar("their mean colour"))

@@ -6,25 +6,28 @@ Nothing here knows how a network learns: that is in the methods' steps; the run'
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from time import monotonic
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
+from .checkpoints import fill, weights_of
 from .color import to_rgb
-from .data import Batch, DataLoaders, LabLoader, ResumableSampler
+from .data import Batch, DataLoaders, LabLoader, ResumableSampler, photos_digest
+from .devices import random_states, set_random_states
 from .metrics import eval_mode, measure_generator
-from .models import predict_ab
-from .run_folder import History, RunFolder
+from .models import predict_ab, unwrapped, with_wrappers
+from .run_folder import History, RunError, RunFolder
 
 
 class DivergedError(ValueError):
@@ -38,6 +41,9 @@ class Method(Protocol):
         networks: networks by name; one of them is the "generator".
         optimizers: optimizers by name; their learning rates are the schedule's highest.
         renew_norms: whether the running means of the generator's batch norms are recomputed at the end.
+
+    A method may also have `options`, a dict of what else its steps depend on: a run is not resumed with others, nor with
+    other learning rates and the like of its optimizers.
     """
 
     networks: dict[str, nn.Module]
@@ -70,12 +76,6 @@ class RunState:
 
     def next_epoch(self) -> None:
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
-
-    def state_dict(self) -> dict:
-        return dict(self.__dict__)
-
-    def load_state_dict(self, state: dict) -> None:
-        self.__dict__.update(state)
 
 
 @dataclass
@@ -119,8 +119,9 @@ class Run:
         method: its networks and optimizers are moved to the photos' device.
         dataloaders: see `make_dataloaders`.
         budget: epochs or minutes that it lasts.
-        accelerator: a new one, see `new_accelerator`.
+        accelerator: a new one, see `own_accelerator`.
         folder: keeps its files; None keeps nothing.
+        options: what else the run is started with, by names for people: a folder's run is not resumed with others.
         samples, progress: see `fit`.
 
     Attributes:
@@ -142,20 +143,24 @@ class Run:
         accelerator: Accelerator,
         folder: RunFolder | None = None,
         *,
+        options: dict | None = None,
         samples: int = 6,
         progress: bool = True,
     ):
         self.method, self.budget, self.accelerator = method, budget, accelerator
         self.folder, self.samples = folder, samples
         self.rates = [group["lr"] for group in self._parameter_groups()]
+        self.before = {
+            layer: _forwards(layer) for net in method.networks.values() for layer in with_wrappers(net)
+        }
         with ExitStack() as undo:  # if it cannot begin; else at the end of the run
             undo.callback(self._give_back, method.networks, method.optimizers)
             self._prepare(dataloaders)
             if folder:
-                about = self._about()
-                folder.lock(accelerator)
+                about = self._about() | (options or {})
+                folder.lock(accelerator, about)
                 undo.callback(folder.unlock)
-                folder.load(accelerator, about)
+                self._load(folder)
             self._undo = undo.pop_all()
         self.done = self.used >= 1
         self.saved = self.state.seconds
@@ -174,7 +179,6 @@ class Run:
         """Hand networks, optimizers and photos to Accelerate."""
         method, prepare, device = self.method, self.accelerator.prepare, self.accelerator.device
         self.state = RunState()
-        self.accelerator.register_for_checkpointing(self.state)
         method.networks = {name: prepare(network).train() for name, network in method.networks.items()}
         method.optimizers = {name: prepare(optimizer) for name, optimizer in method.optimizers.items()}
         self.sampler = dataloaders.train.loader.sampler
@@ -189,9 +193,11 @@ class Run:
     def _give_back(self, networks: dict[str, nn.Module], optimizers: dict[str, Optimizer]) -> None:
         """Leave the method as it came: without the wrappers of Accelerate, and at its own learning rates."""
         self._set_rates()
-        for network in self.method.networks.values():
-            # Without its wrapper for mixed precision, too, or autocast would stay on for good.
-            self.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
+        # Accelerate's own unwrapping breaks compiled networks: what it has put into them is taken out here.
+        for layer, before in self.before.items():
+            for name in _FORWARDS:
+                vars(layer).pop(name, None)
+            vars(layer).update(before)
         self.method.networks, self.method.optimizers = networks, optimizers
         self.accelerator.free_memory()
 
@@ -204,8 +210,8 @@ class Run:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """The method's networks without the wrappers of Accelerate."""
-        return {name: self.accelerator.unwrap_model(net) for name, net in self.method.networks.items()}
+        """The method's networks without any wrappers."""
+        return {name: unwrapped(network) for name, network in self.method.networks.items()}
 
     @property
     def generator(self) -> nn.Module:
@@ -248,7 +254,7 @@ class Run:
             DivergedError: if a loss is infinite or no number.
         """
         self._set_rates(rate)
-        losses = {name: value.item() for name, value in self.method.step(batch, self.accelerator).items()}
+        losses = numbers(self.method.step(batch, self.accelerator))
         for name, value in losses.items():
             if not math.isfinite(value):
                 raise self._diverged(self.state.step + 1, f"the loss '{name}' is {value}")
@@ -280,7 +286,8 @@ class Run:
             self._check_weights()
             self.folder.save(
                 self.accelerator,
-                self._about(),
+                self._state(),
+                random_states(self.accelerator.device),
                 step=self.state.step,
                 history=self.state.history,
                 networks=self.networks,
@@ -288,8 +295,39 @@ class Run:
             )
             self.saved = self.state.seconds
 
+    def _state(self) -> dict:
+        """All that the run needs to be resumed, but for the random states of each process."""
+        scaler = self.accelerator.scaler
+        return {
+            "run": asdict(self.state),
+            "networks": {name: weights_of(network) for name, network in self.networks.items()},
+            "optimizers": {name: value.state_dict() for name, value in self.method.optimizers.items()},
+            "scaler": scaler.state_dict() if scaler else {},
+        }
+
+    def _load(self, folder: RunFolder) -> None:
+        """Go on from the folder's last state, if it has one."""
+        if (found := folder.load(self.accelerator)) is None:
+            return
+        saved, random = found
+        try:
+            self.state = RunState(**saved["run"])
+            for name, network in self.networks.items():
+                fill(network, saved["networks"][name])
+            for name, optimizer in self.method.optimizers.items():
+                optimizer.load_state_dict(saved["optimizers"][name])
+            if self.accelerator.scaler and saved["scaler"]:  # the precision may be another than before
+                self.accelerator.scaler.load_state_dict(saved["scaler"])
+            if random:
+                set_random_states(random)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # whole, and of another run
+            raise RunError(
+                f"the state in {folder.path} is not one of this run ({str(error).splitlines()[0]}): start a new run from "
+                f"its weights (--from {folder.path})"
+            ) from error
+
     def _about(self) -> dict:
-        """What the run has in common with the states that it can be resumed from."""
+        """What the run is started with, by names for people."""
         if not isinstance(self.sampler, ResumableSampler):
             raise ValueError(
                 f"a run with these batches could not be resumed, because {type(self.sampler).__name__} cannot start in "
@@ -301,12 +339,25 @@ class Run:
                     f"{type(network).__name__} has no `config`, which its checkpoint needs: train without `out`, and "
                     "save its weights yourself"
                 )
-        return {
+        data, valid = self.train.dataset, self.valid.dataset if self.valid else None
+        about = {
             "method": type(self.method).__name__,
-            "networks": [network.config for network in self.networks.values()],
-            "batches": len(self.train),
-            "batch_size": self.loader.total_batch_size,
+            **{name: network.config for name, network in self.networks.items()},
+            "batch size": self.loader.total_batch_size,
+            "photos": photos_digest(data),
+            "validation photos": photos_digest(valid) if valid else None,
         }
+        about |= {name: getattr(data, name, None) for name in ("size", "augment", "scale", "seed")}
+        for name, optimizer in self.method.optimizers.items():
+            for number, group in enumerate(optimizer.param_groups, start=1):
+                about |= {
+                    f"{option} of the {name}" + f" (group {number})" * (number > 1): (
+                        value.item() if isinstance(value, Tensor) else value
+                    )
+                    for option, value in group.items()
+                    if option in ("lr", "betas", "eps", "weight_decay", "momentum")
+                }
+        return about | getattr(self.method, "options", {})
 
     def _parameter_groups(self) -> list[dict]:
         return [group for optimizer in self.method.optimizers.values() for group in optimizer.param_groups]
@@ -327,13 +378,31 @@ class Run:
                 raise self._diverged(self.state.step, reason)
 
     def _diverged(self, step: int, reason: str) -> DivergedError:
-        last = self.folder.last_step() if self.folder else None
-        kept = "" if last is None else f"; the state and the weights of step {last} are kept"
-        where = f" in {self.folder.path}" if self.folder else ""
+        kept, where, again = "", "", "again"
+        if self.folder:
+            where = f" in {self.folder.path}"
+            if (last := self.folder.last_step()) is not None:
+                kept = f"; the state and the weights of step {last} are kept"
+                again = f"a new run from them (--from {self.folder.path})"
         return DivergedError(
             f"the training{where} was stopped at step {step}, because {reason}{kept}: "
-            f"{'start again' if last is None else 'resume'} with a smaller learning rate, or without mixed precision"
+            f"start {again} with a smaller learning rate, or without mixed precision"
         )
+
+
+_FORWARDS = ("forward", "_original_forward", "_is_accelerate_prepared")  # what Accelerate puts into a network
+
+
+def _forwards(layer: nn.Module) -> dict:
+    return {name: vars(layer)[name] for name in _FORWARDS if name in vars(layer)}
+
+
+def numbers(losses: dict[str, Tensor]) -> dict[str, float]:
+    """Losses as numbers, fetched together: the processor waits for a GPU once."""
+    if not losses:
+        return {}
+    values = torch.stack([value.detach().float().reshape(()) for value in losses.values()])
+    return dict(zip(losses, values.tolist(), strict=True))
 
 
 @torch.no_grad()
@@ -348,17 +417,43 @@ def sample_picture(generator: nn.Module, batches: LabLoader, count: int) -> np.n
     return rows.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().cpu().numpy()
 
 
-def new_accelerator(mixed_precision: str | None, device: torch.device) -> Accelerator:
-    """An Accelerator for a device, whatever others there were before it in this process."""
-    # Accelerate remembers the first Accelerator of the process and refuses a different one;
-    # a notebook trains several times, in several ways.
-    if PartialState().num_processes == 1:
-        AcceleratorState._reset_state(reset_partial_state=True)
-    if device.type == "cuda" and device.index is not None:
-        torch.cuda.set_device(device)
-    return Accelerator(
-        cpu=device.type == "cpu",
-        mixed_precision=mixed_precision,
-        # Batch norm's buffers would be overwritten between the discriminator's two passes.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
+PATIENCE = timedelta(hours=12)  # of the processes that wait while the main one validates
+
+
+@contextmanager
+def own_accelerator(mixed_precision: str | None, device: torch.device) -> Iterator[Accelerator]:
+    """An Accelerator for a device, whatever others there are in this process; afterwards they are as they were.
+
+    Raises:
+        ValueError: if Accelerate is configured for another device.
+    """
+    # Accelerate remembers the first Accelerator of the process and refuses a different one; a notebook trains several
+    # times, in several ways.
+    kinds = (PartialState, AcceleratorState, GradientState)
+    before = [dict(kind._shared_state) for kind in kinds]
+    gpu = torch.cuda.current_device() if device.type == "cuda" else None
+    alone = PartialState(cpu=device.type == "cpu", timeout=PATIENCE).num_processes == 1
+    try:
+        for kind in kinds if alone else (AcceleratorState, GradientState):
+            kind._shared_state.clear()
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        accelerator = Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision=mixed_precision,
+            # Batch norm's buffers would be overwritten between the discriminator's two passes.
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        if accelerator.device.type != device.type:
+            raise ValueError(
+                f"the photos are for the device {device}, and Accelerate is configured for {accelerator.device}: "
+                "give make_dataloaders that one"
+            )
+        yield accelerator
+    finally:
+        for kind, state in zip(kinds, before, strict=True):
+            if alone or state:  # the processes stay connected
+                kind._shared_state.clear()
+                kind._shared_state.update(state)
+        if gpu is not None:
+            torch.cuda.set_device(gpu)

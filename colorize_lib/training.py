@@ -18,17 +18,18 @@ from typing import Any, TypedDict, Unpack
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.swa_utils import update_bn
 
 from .data import Batch, DataLoaders, LabLoader, make_dataloaders
+from .devices import seeded
 from .folders import Photos
 from .losses import GANLoss, colour_loss
 from .models import Generator, PatchDiscriminator, inputs_of, predict_ab, unwrapped
 from .run_folder import History, RunFolder
-from .runs import Budget, Method, Run, new_accelerator
+from .runs import Budget, Method, Run, own_accelerator
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -62,7 +63,7 @@ class L1Pretraining:
             raise TypeError(
                 f"the loss is {loss!r}: give a function of (predicted, true), such as F.huber_loss"
             )
-        self.criterion = loss
+        self.criterion, self.options = loss, {"loss": getattr(loss, "__name__", type(loss).__name__)}
         self.networks = {"generator": generator}
         self.renew_norms = False
         groups = parameter_groups(generator, lr, encoder_lr)
@@ -143,6 +144,11 @@ class AdversarialTraining:
         self.lambda_l1, self.vivid, self.chroma = lambda_l1, vivid, chroma
         self.held_norms = batch_norms(generator) if hold_norms else []
         self.renew_norms = not hold_norms
+        self.smallest = getattr(unwrapped(discriminator), "smallest", 1)
+        self.options = {
+            "weight of L1": lambda_l1, "vivid": vivid, "GAN loss": gan_mode, "real label": real_label, "chroma": chroma,
+            "hold_norms": hold_norms,
+        }  # fmt: skip
 
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         L, ab = batch["L"], batch["ab"]
@@ -165,8 +171,9 @@ class AdversarialTraining:
         # The generator learns to fool the discriminator, and to match the true colours.  The discriminator
         # is frozen, so it is used without its wrapper for several processes: it has no gradients to share.
         discriminator.requires_grad_(False)
+        judge = discriminator.module if isinstance(discriminator, DistributedDataParallel) else discriminator
         with accelerator.autocast():
-            judged = accelerator.unwrap_model(discriminator)(torch.cat([L, fake], dim=1))
+            judged = judge(torch.cat([L, fake], dim=1))
         loss_gan = self.gan_loss.generator(judged)
         loss_l1 = colour_loss(fake, ab, self.vivid)
         self.optimizers["generator"].zero_grad()
@@ -300,10 +307,24 @@ def train_adversarial(
         raise TypeError(
             f"the discriminator is {discriminator!r}, which is no network; the epochs are epochs=…"
         )
-    set_seed(options.get("seed", 0))  # for a new discriminator
     own = options_of(AdversarialTraining, dict(options))
-    method = AdversarialTraining(generator, discriminator, **own)
+    with seeded(options.get("seed", 0)):  # for a new discriminator
+        method = AdversarialTraining(generator, discriminator, **own)
     return fit(method, dataloaders, epochs, **without(dict(options), own))
+
+
+def check_size(method: Method, size: int | None) -> None:
+    """Refuse photos that are too small for a method, which may have a side in pixels as its `smallest`.
+
+    Raises:
+        ValueError: for such a size.
+    """
+    smallest = getattr(method, "smallest", 1)
+    if size is not None and size < smallest:
+        raise ValueError(
+            f"a size of {size} is too small for a discriminator that judges patches: take --size {smallest} or more, or "
+            "--discriminator features (in Python, size and FeatureDiscriminator)"
+        )
 
 
 def options_of(function: Callable, options: dict) -> dict:
@@ -317,7 +338,7 @@ def without(options: dict, others: dict) -> dict:
 
 def parameter_groups(generator: nn.Module, lr: float, encoder_lr: float | None) -> list[dict]:
     """One group for Adam, or two if the encoder has a learning rate of its own."""
-    encoder = getattr(generator, "encoder", None)
+    encoder = getattr(unwrapped(generator), "encoder", None)
     if encoder_lr is None or encoder is None:
         return [{"params": list(generator.parameters()), "lr": lr}]
     inside = {id(p) for p in encoder.parameters()}
@@ -388,7 +409,10 @@ def fit(
     With `out`, the run keeps its files there (see `RunFolder`): the weights, the
     history, sample pictures, and the state from which it is resumed after a stop or
     a kill.  On the CPU, a run limited by `epochs` that is killed and resumed ends with
-    exactly the same weights as an uninterrupted one.
+    exactly the same weights as an uninterrupted one.  A run is resumed with what it was started with; `epochs` and
+    `minutes` may be more than before where the schedule is constant.
+
+    The global random states and the Accelerators of the process are as before when it returns.
 
     After adversarial training on batch statistics, the running means of the
     generator's batch norms are recomputed (see `renew_norms`).  A factor for the
@@ -419,11 +443,11 @@ def fit(
 
     Raises:
         FileExistsError: if `out` holds a run and `resume` is false.
-        RunError: if the run in `out` was started with another method, other networks, other photos or
-            batches, or if none of its states is whole, or if another training is at work in it.
+        RunError: if the run in `out` was started with another method, other networks, options or photos, or
+            if none of its states is whole, or if another training is at work in it.
         DivergedError: if a loss or a weight is infinite or no number; what was saved before is kept.
-        ValueError: for an unknown schedule, nothing to do, a `validate_every` below 1, or an `out` with a sampler that
-            cannot resume.
+        ValueError: for an unknown schedule, nothing to do, a `validate_every` below 1, photos that are too small for
+            the discriminator, or an `out` with a sampler that cannot resume.
         TypeError: for an `out` with a network that has no `config`.
     """
     if schedule not in SCHEDULES:
@@ -437,14 +461,30 @@ def fit(
     elif not isinstance(dataloaders, DataLoaders):
         dataloaders = make_dataloaders(dataloaders, progress=progress)
     budget = Budget(epochs, minutes)
+    check_size(method, getattr(dataloaders.train.dataset, "size", None))
     renew = method.renew_norms  # here, so that a method without it fails before its training, not after
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by)
 
     if isinstance(generator := unwrapped(method.networks["generator"]), Generator):
         generator.chroma = 1.0  # it suited the weights that came, not those to come
-    accelerator = new_accelerator(mixed_precision, dataloaders.train.device)
-    set_seed(seed, device_specific=True)  # or all processes would drop out the same
-    with Run(method, dataloaders, budget, accelerator, folder, samples=samples, progress=progress) as run:
+    options = {"schedule": schedule, "seed of the run": seed}
+    if schedule != "constant":  # the others end with the budget
+        options |= {"number of epochs": budget.epochs, "number of minutes": minutes}
+    device = dataloaders.train.device
+    with (
+        own_accelerator(mixed_precision, device) as accelerator,
+        seeded(seed + accelerator.process_index, device),  # or all processes would drop out the same
+        Run(
+            method,
+            dataloaders,
+            budget,
+            accelerator,
+            folder,
+            options=options,
+            samples=samples,
+            progress=progress,
+        ) as run,
+    ):
         for batch in run.batches():
             run.step(batch, rate=SCHEDULES[schedule](run.used))
             if run.done and renew:

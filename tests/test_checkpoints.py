@@ -1,16 +1,21 @@
 """Weights come back exactly, or one sentence says why not."""
 
+import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from colorize_lib.checkpoints import (
     HUB_FILE,
@@ -21,10 +26,12 @@ from colorize_lib.checkpoints import (
     fetch_from_hub,
     find_weights,
     load_checkpoint,
+    load_generator,
     load_pretrained,
     read_header,
     save_checkpoint,
 )
+from colorize_lib.colorizer import Colorizer
 from colorize_lib.models import GENERATORS, FeatureDiscriminator, PatchDiscriminator, build_generator
 
 
@@ -265,9 +272,38 @@ def test_a_bundled_name_may_be_a_path_as_the_command_line_gives_it(name):
     assert find_weights(Path(name)) == find_weights(name)
 
 
-def test_an_id_of_the_hub_is_fetched(monkeypatch):
-    monkeypatch.setattr("colorize_lib.checkpoints.fetch_from_hub", lambda repository: f"fetched {repository}")
-    assert find_weights("some-one/colours_1") == "fetched some-one/colours_1"
+@pytest.fixture()
+def fetched(monkeypatch):
+    """The repositories that are asked for on the hub."""
+    asked = []
+    monkeypatch.setattr("colorize_lib.checkpoints.fetch_from_hub", asked.append)
+    return asked
+
+
+@pytest.mark.parametrize("written", ["hf-hub:{}", "https://huggingface.co/{}", "https://huggingface.co/{}/"])
+@pytest.mark.parametrize("name", ["some-one/colours_1", "some.one/colours-v1.0"])
+def test_an_id_of_the_hub_is_fetched(fetched, written, name):
+    find_weights(written.format(name))
+    assert fetched == [name]
+
+
+@pytest.mark.parametrize("name", ["hf-hub:", "hf-hub:colours", "hf-hub:a/b/c"])
+def test_what_is_no_id_of_the_hub_is_not_asked_for(fetched, name):
+    with pytest.raises(CheckpointError, match=f"'{name}' is no id of a Hugging Face Hub repository"):
+        find_weights(name)
+
+
+def test_a_bare_id_of_the_hub_is_fetched_with_a_sentence(fetched):
+    with pytest.warns(DeprecationWarning, match="no folder 'someone' here: write hf-hub:someone/colours.v2"):
+        find_weights("someone/colours.v2")
+    assert fetched == ["someone/colours.v2"]
+
+
+def test_a_mistyped_path_in_a_folder_that_is_there_is_not_sent_to_the_hub(fetched, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "gan").mkdir(parents=True)
+    find_weights("runs/gam")
+    assert fetched == []
 
 
 @pytest.mark.parametrize("path", ["a/b/c", "a/b.safetensors", "colours", "/a/b", "some one/colours"])
@@ -292,13 +328,14 @@ def flip_a_bit_of_the_weights(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "damage", [flip_a_bit_of_the_weights, lambda data: data[:-9], lambda data: b"no weights"]
+    "change", [flip_a_bit_of_the_weights, lambda data: data[:-9], lambda data: b"somebody's speech model"]
 )
-def test_what_came_damaged_is_deleted(fetch, small, damage):
-    small.write_bytes(damage(small.read_bytes()))
-    with pytest.raises(CheckpointError, match="of 'someone/colours' came damaged from the Hugging Face Hub"):
-        fetch("someone/colours")
-    assert not small.exists()
+def test_nothing_is_deleted_in_a_cache_that_others_share(fetch, small, change):
+    """It may be a valid file of another program."""
+    small.write_bytes(found := change(small.read_bytes()))
+    with pytest.raises(CheckpointError, match=re.escape(str(small))):
+        load_generator(fetch("someone/colours"))
+    assert small.read_bytes() == found
 
 
 def test_a_config_without_a_name_is_refused():
@@ -332,20 +369,19 @@ def hub(tmp_path, generator):
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self, body=False):
-            damaged = self.path == "/someone/damaged/resolve/main/generator.safetensors"
-            if not damaged and self.path != "/someone/colours/resolve/main/generator.safetensors":
+            if self.path != "/someone/colours/resolve/main/generator.safetensors":
                 self.send_response(404)
                 self.send_header("X-Error-Code", "RepoNotFound")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
             self.send_response(200)
-            self.send_header("ETag", '"damaged"' if damaged else '"abc"')
+            self.send_header("ETag", '"abc"')
             self.send_header("X-Repo-Commit", "0" * 40)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             if body:
-                self.wfile.write(data[:-9] + bytes(9) if damaged else data)
+                self.wfile.write(data)
 
         def do_GET(self):
             self.do_HEAD(body=True)
@@ -370,17 +406,70 @@ def test_weights_from_the_hub(hub, tmp_path):
             [sys.executable, "-c", code, repository], capture_output=True, text=True, env=env
         )
 
-    found = fetch("someone/colours")
+    found = fetch("hf-hub:someone/colours")
     path = found.stdout.strip()
     assert load_checkpoint(path).config["name"] == "chroma_unet", found.stderr
-    assert fetch("someone/colours", HF_HUB_OFFLINE="1").stdout.strip() == path  # once is enough
-    for missing in (fetch("someone/nothing"), fetch("someone/else", HF_HUB_OFFLINE="1")):
+    assert fetch("hf-hub:someone/colours", HF_HUB_OFFLINE="1").stdout.strip() == path  # once is enough
+    for missing in (fetch("hf-hub:someone/nothing"), fetch("hf-hub:someone/else", HF_HUB_OFFLINE="1")):
         error = missing.stderr.strip().splitlines()[-1]
-        assert "CheckpointError: 'someone/" in error
-        assert "check the path or the name" in error
-    error = fetch("someone/damaged").stderr.strip().splitlines()[-1]
-    assert "of 'someone/damaged' came damaged from the Hugging Face Hub" in error
-    cached = [
-        file.name for file in (tmp_path / "hub").rglob("*") if "damaged" in str(file) and file.is_file()
+        assert "CheckpointError: generator.safetensors could not be fetched" in error
+        assert "check the name, or the path if you meant one" in error
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    return torch.compile(network, backend="eager")
+
+
+def parts_wrapped(network: nn.Module) -> nn.Module:
+    """As those do who compile or spread a part alone."""
+    network.model.down, network.model.up = compiled(network.model.down), nn.DataParallel(network.model.up)
+    return network
+
+
+WRAPPINGS = {
+    "compile": compiled,
+    "DataParallel": nn.DataParallel,
+    "AveragedModel": AveragedModel,
+    "compile of DataParallel": lambda network: compiled(nn.DataParallel(network)),
+    "DataParallel of compile": lambda network: nn.DataParallel(compiled(network)),
+    "parts": parts_wrapped,
+}
+
+
+@pytest.fixture()
+def plain(small):
+    return load_generator(small)
+
+
+@pytest.fixture(params=WRAPPINGS)
+def wrapped(request, plain):
+    return WRAPPINGS[request.param](copy.deepcopy(plain))
+
+
+def test_a_wrapped_network_saves_what_everybody_can_load(wrapped, small, tmp_path):
+    assert read_header(save_checkpoint(tmp_path / "wrapped.safetensors", wrapped)) == read_header(small)
+
+
+def test_weights_are_loaded_into_a_wrapped_network(wrapped, small, tmp_path):
+    for value in wrapped.parameters():
+        value.data.zero_()
+    load_checkpoint(small, wrapped)
+    assert read_header(save_checkpoint(tmp_path / "wrapped.safetensors", wrapped)) == read_header(small)
+
+
+def test_a_wrapped_network_colours_as_it_does_alone(wrapped, plain, photo):
+    """It is given L and its output is read as the generator itself says."""
+    colours = [
+        Colorizer(network, resolution=32, device="cpu")(photo[:64, :64]) for network in (wrapped, plain)
     ]
-    assert not {"generator.safetensors", "damaged"} & set(cached)
+    np.testing.assert_array_equal(*colours)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod."])
+def test_weights_whose_names_have_the_prefixes_of_wrappers_are_loaded(small, plain, prefix):
+    """Versions before 0.2 wrote them."""
+    state = {prefix + name: value for name, value in safetensors.torch.load_file(small).items()}
+    with safetensors.safe_open(small, framework="pt") as file:
+        header = file.metadata() | {"sha256": json.dumps(checksum(state))}
+    safetensors.torch.save_file(state, small, header)
+    assert load_generator(small).state_dict().keys() == plain.state_dict().keys()

@@ -207,7 +207,15 @@ def test_training_says_what_it_used_and_what_it_skipped(trained):
 def test_weights_say_how_they_were_made(trained):
     made_by = read_header(trained.at / "l1/generator.safetensors")["made_by"]
     assert made_by["recipe"]["schedule"] == "one_cycle"
+    assert made_by["options"]["size"] == 32
     assert sum(made_by["photos"]) == 10
+
+
+@pytest.mark.parametrize("run", ["l1", "gan"])
+def test_weights_say_no_path_of_the_computer_that_made_them(trained, run):
+    """Weights are shared; the folder, --out and --from were given by their whole paths."""
+    header = read_header(trained.at / run / "generator.safetensors")
+    assert str(trained.at) not in json.dumps(header)
 
 
 def test_adversarial_training_starts_from_a_run(trained):
@@ -378,13 +386,15 @@ def few_photos(tmp_path, train_photos):
 
 def test_a_damaged_state_is_passed_over_with_a_sentence(tmp_path, few_photos, capsys):
     run = ["train", str(few_photos), "--out", str(tmp_path / "run"), "--size", "32", "--batch-size", "2"]
-    run += ["--device", "cpu", "--save-minutes", "0", "--epochs"]
+    run += ["--device", "cpu", "--schedule", "constant", "--save-minutes", "0", "--epochs"]
     assert main([*run, "1"]) == 0
     newest = max((tmp_path / "run" / "state").iterdir())
-    (newest / "optimizer.bin").write_bytes(b"")
+    (newest / "state.safetensors").write_bytes(b"")
     capsys.readouterr()
     assert main([*run, "2", "--resume"]) == 0
-    assert capsys.readouterr().err.startswith(f"colorize: {newest} is damaged (optimizer.bin does not match")
+    assert capsys.readouterr().err.startswith(
+        f"colorize: {newest} is damaged (state.safetensors does not match"
+    )
     assert len(read_history(tmp_path / "run")) == 2
 
 

@@ -1,6 +1,8 @@
 """From a folder to batches."""
 
 import hashlib
+import json
+import os
 import random
 import shutil
 import subprocess
@@ -24,7 +26,9 @@ from colorize_lib.data import (
     mean_chroma,
     split_photos,
 )
+from colorize_lib.files import _sweep, temporary
 from colorize_lib.folders import find_photos, look_through
+from colorize_lib.frechet import Frechet
 from colorize_lib.photos import PhotoError, open_photo
 
 
@@ -362,3 +366,49 @@ def test_a_full_dev_shm_gives_one_sentence(text):
     with pytest.raises(OSError, match="ran out of shared memory .* take none \\(--workers 0, ") as caught:
         next(iter(LabLoader(Loader(), "cpu")))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [
+    lambda photos, device: make_dataloaders(photos, size=32, device=device),
+    lambda photos, device: LabLoader([], device),
+    lambda photos, device: Frechet(device),
+], ids=["make_dataloaders", "LabLoader", "Frechet"])  # fmt: skip
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_a_device_that_is_asked_for_and_missing_is_an_error(train_photos, make, device):
+    with pytest.raises(ValueError, match=f"no device '{device}' can be used here"):
+        make(train_photos[:1], device)
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from colorize_lib.files import temporary
+with temporary(Path(sys.argv[1])) as (file, part):
+    print(part, flush=True)
+    sys.stdin.read()
+    os._exit(1)  # as a kill would: nothing is cleaned up
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps what a killed process left")
+def test_what_a_killed_process_left_is_swept_and_a_living_ones_is_not(tmp_path, train_photos):
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    part = Path(process.stdout.readline().strip())
+    with temporary(tmp_path):
+        assert part.exists()
+    process.communicate("")
+    assert part.exists()
+    _sweep.cache_clear()  # which another process would have of its own
+    PhotoDataset(train_photos[:1], 16, cache=tmp_path)
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".u8"]
+
+
+def test_the_cache_is_no_pickle(tmp_path, train_photos):
+    PhotoDataset(train_photos[:2], 16, cache=tmp_path)
+    (table,) = tmp_path.glob("*.json")
+    assert json.loads(table.read_text()).keys() == {"aspects", "chroma", "readable", "skipped"}

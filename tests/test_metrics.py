@@ -199,7 +199,7 @@ def test_frechet_distance_against_scipy(valid_photos):
     frechet.update(true, real=True)
     frechet.update(true, real=False)
     assert frechet.compute() == pytest.approx(0, abs=0.02)
-    frechet.reset()
+    frechet.reset(keep_true=True)
     frechet.update(pale, real=False)
     distance = frechet.compute()
     with torch.no_grad():
@@ -209,6 +209,29 @@ def test_frechet_distance_against_scipy(valid_photos):
     assert distance == pytest.approx(expected, rel=0.02)
     table = evaluate(None, batches, frechet=Frechet())
     assert table["true"]["frechet"] < 0.02 < distance < table["grey"]["frechet"]
+
+
+def test_a_distance_that_is_used_again_has_forgotten_the_photos_before(valid_photos):
+    """Those of another data set would stay among the true ones."""
+    first, second = (
+        list(make_dataloaders(photos, photos, size=32, batch_size=3, device="cpu").valid)
+        for photos in (valid_photos[:3], valid_photos[3:6])
+    )
+    frechet = Frechet("cpu")
+    evaluate(None, first, frechet=frechet)
+    assert evaluate(None, second, frechet=frechet) == evaluate(None, second, frechet=Frechet("cpu"))
+
+
+def test_all_formulas_give_the_same_type():
+    rgb = torch.rand(1, 3, 16, 16)
+    values = [
+        psnr(rgb, rgb),
+        ssim(rgb, rgb),
+        delta_e(rgb, rgb),
+        colourfulness(rgb),
+        auc(rgb[:, :2], rgb[:, :2]),
+    ]
+    assert {value.dtype for value in values} == {torch.float32}
 
 
 def test_other_features_are_refused():

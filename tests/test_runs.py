@@ -1,10 +1,15 @@
 """The folder of a run: what a crash, a kill or a number that is none can do to it."""
 
+import contextlib
+import json
 import math
 import os
+import pickle
+import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -13,9 +18,10 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header
 from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
-from colorize_lib.models import build_generator
+from colorize_lib.folders import RUN_FILE, find_photos
+from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.run_folder import RunError, RunFolder, read_history
+from colorize_lib.run_folder import RunError, RunFolder, read_history, read_tree, seal, write_tree
 from colorize_lib.runs import Budget, DivergedError, RunState
 from colorize_lib.training import L1Pretraining, fit, pretrain, train_adversarial
 
@@ -129,19 +135,8 @@ def flip_a_bit(file: Path) -> None:
     file.write_bytes(data)
 
 
-FILES = ("model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "random_states_0.pkl", "about.json",
-         "checksums.json")  # fmt: skip
-
-
-DAMAGES = [
-    (file, damage)
-    for file in FILES
-    for damage in (empty, halve, flip_a_bit, Path.unlink)
-    if (file, damage) != ("checksums.json", Path.unlink)  # that is a state of an older version
-]
-
-
-@pytest.mark.parametrize(("file", "damage"), DAMAGES)
+@pytest.mark.parametrize("damage", [empty, halve, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize("file", ["state.safetensors", "random_0.safetensors", "checksums.json"])
 def test_a_damaged_state_falls_back_to_the_one_before(run, loaders, finished, file, damage):
     damage(run / "state" / "step_00000006" / file)
     with pytest.warns(UserWarning, match="step_00000006 is damaged .*: resuming from the state before it"):
@@ -154,7 +149,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(run, loaders, finished, fi
 
 def test_one_sentence_when_no_state_is_whole(run, loaders):
     for state in (run / "state").iterdir():
-        empty(state / "optimizer.bin")
+        empty(state / "state.safetensors")
     with (
         pytest.warns(UserWarning, match="step_00000006 is damaged"),
         pytest.raises(RunError, match="no state of the run in .* can be resumed.*generator.safetensors$"),
@@ -164,31 +159,11 @@ def test_one_sentence_when_no_state_is_whole(run, loaders):
 
 
 def test_a_damaged_state_ahead_of_the_run_does_not_count_among_the_two(run, loaders):
-    empty(run / "state" / "step_00000006" / "model.safetensors")
+    empty(run / "state" / "step_00000006" / "state.safetensors")
     (run / "state" / "step_00000006").rename(run / "state" / "step_00000099")
     with pytest.warns(UserWarning, match="step_00000099 is damaged"):
         train(loaders, run, resume=True)
     assert names(run) == ["step_00000006", "step_00000005"]
-
-
-@pytest.mark.parametrize(
-    "file", ["model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "about.json"]
-)
-@pytest.mark.parametrize("damage", [empty, halve])
-def test_damage_in_a_state_of_an_older_version_gives_one_sentence(run, loaders, file, damage):
-    """It has no checksums, and there is one state alone."""
-    shutil.rmtree(run / "state" / "step_00000005")
-    state = run / "state" / "step_00000006"
-    (state / "checksums.json").unlink()
-    damage(state / file)
-    with pytest.raises(RunError, match="no state of the run"):
-        train(loaders, run, 3, resume=True)
-
-
-def test_a_state_of_an_older_version_is_resumed(run, loaders):
-    for state in (run / "state").iterdir():
-        (state / "checksums.json").unlink()
-    assert [row["step"] for row in train(loaders, run, 3, resume=True)] == [3, 6, 9]
 
 
 def test_what_gets_a_final_name_is_on_the_disk_and_older_states_go_last(tmp_path, loaders, monkeypatch):
@@ -263,7 +238,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
 def test_weights_that_are_no_numbers_are_not_saved(loaders, tmp_path):
     """The loss of this step was still a number."""
     method = Diverging(small(), at=2, weight=math.nan)
-    with pytest.raises(DivergedError, match="some weights of the generator .* of step 1 are kept: resume"):
+    with pytest.raises(
+        DivergedError, match="some weights of the generator .* of step 1 are kept: start a new run"
+    ):
         fit(method, loaders, 3, out=tmp_path / "run", save_minutes=0, progress=False)
     assert names(tmp_path / "run") == ["step_00000001"]
 
@@ -316,7 +293,7 @@ def in_use(run, monkeypatch):
     """The folder of a run in which a training is at work."""
     monkeypatch.setattr(RunFolder, "WAIT", 0.0)
     first = RunFolder(run, resume=True)
-    first.lock(Accelerator(cpu=True))
+    first.lock(Accelerator(cpu=True), json.loads((run / RUN_FILE).read_text()))
     yield first
     first.unlock()
 
@@ -343,7 +320,7 @@ def test_a_folder_is_free_again_after_its_training(in_use, loaders):
 
 def test_a_folder_is_free_again_after_a_run_that_could_not_begin(run, loaders, monkeypatch):
     monkeypatch.setattr(RunFolder, "WAIT", 0.0)
-    with pytest.raises(RunError, match="other options"):
+    with pytest.raises(RunError, match="another method"):
         train_adversarial(small(), loaders, None, 3, out=run, resume=True, progress=False)
     assert len(train(loaders, run, 3, resume=True)) == 3
 
@@ -353,7 +330,7 @@ def test_a_run_that_another_training_has_finished_meanwhile_is_not_overwritten(r
     late = RunFolder(run)
     shutil.copytree(finished, run)
     with pytest.raises(FileExistsError, match="holds a run already"):
-        late.lock(Accelerator(cpu=True))
+        late.lock(Accelerator(cpu=True), {})
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_training(loaders, tmp_path):
@@ -394,7 +371,9 @@ def test_a_network_that_cannot_be_saved_is_refused_before_the_training(loaders, 
 
 
 def test_a_whole_run_of_another_method_is_not_taken_for_damaged(run, loaders):
-    with pytest.raises(RunError, match="was started with other options"):
+    with pytest.raises(
+        RunError, match="another method .L1Pretraining, not AdversarialTraining.: take that, or"
+    ):
         train_adversarial(small(), loaders, None, 3, out=run, resume=True, progress=False)
 
 
@@ -422,3 +401,186 @@ def test_a_budget_is_used_up_by_whichever_limit_is_nearer(limits, progress, used
 def test_a_budget_for_nothing_is_refused(name, limit):
     with pytest.raises(ValueError, match="nothing to train"):
         Budget(**{name: limit})
+
+
+# No pickle is read, from whomever a run's folder comes.
+
+FORMER = ("custom_checkpoint_0.pkl", "random_states_0.pkl", "optimizer.bin", "scaler.pt", "pytorch_model.bin")
+
+
+class Code:
+    """A pickle that writes a file when it is read."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize(
+    "names", [FORMER, ("state.safetensors",), ("random_0.safetensors",)], ids=lambda n: n[0]
+)
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+def test_a_doctored_folder_runs_no_code(run, loaders, tmp_path, names):
+    """With the checksums renewed."""
+    for state in (run / "state").iterdir():
+        for name in names:
+            (state / name).write_bytes(pickle.dumps(Code(tmp_path / "ran")))
+        (state / "checksums.json").unlink()
+        seal(state)
+    with contextlib.suppress(RunError):
+        train(loaders, run, 3, resume=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_run_of_an_older_version_is_refused_in_a_sentence(run, loaders):
+    (run / RUN_FILE).unlink()
+    with pytest.raises(RunError, match="a version before 0.2 made it.* start a new run from its weights"):
+        train(loaders, run, 3, resume=True)
+
+
+def test_a_state_comes_back_as_it_was(tmp_path):
+    weights = torch.rand(3, 2).T
+    tree = {"state": {0: {"exp_avg": weights, "step": torch.tensor(3.0)}}, "betas": (0.9, 0.999), "none": [None, True],
+            "same": weights, "numbers": [0.1, 2**70], "empty": {}}  # fmt: skip
+    write_tree(tmp_path / "tree.safetensors", tree)
+    again = read_tree(tmp_path / "tree.safetensors")
+    assert torch.equal(again["state"][0].pop("exp_avg"), tree["state"][0].pop("exp_avg"))
+    assert torch.equal(again.pop("same"), tree.pop("same"))
+    assert again == tree
+
+
+def test_a_whole_state_of_another_run_is_refused_in_a_sentence(run, loaders):
+    for state in (run / "state").iterdir():
+        write_tree(state / "state.safetensors", {"run": {}, "networks": {}})
+        (state / "checksums.json").unlink()
+        seal(state)
+    with pytest.raises(RunError, match="is not one of this run"):
+        train(loaders, run, 3, resume=True)
+
+
+# What a run is resumed with.
+
+MORE = sample_photos("train")[12:24]
+OTHERS = {
+    "photos": (
+        {"photos": MORE},
+        {},
+        "the photos are others than when the run .* began .12 then, 12 now.: take those",
+    ),
+    "more photos": ({"photos": [*sample_photos("train")[:12], *MORE]}, {}, "12 then, 24 now"),
+    "size": ({"size": 64}, {}, "another size .32, not 64.: take that, or start a new run"),
+    "batch size": ({"batch_size": 6}, {}, "another batch size .4, not 6."),
+    "crops": ({"scale": (0.9, 1.0)}, {}, "another scale"),
+    "validation": ({"valid": MORE}, {}, "the validation photos are others .* .none then, 12 now."),
+    "learning rate": ({}, {"lr": 1e-5}, "another lr of the generator .0.0001, not 1e-05."),
+    "decay": ({}, {"weight_decay": 0.1}, "another weight_decay of the generator"),
+    "schedule": ({}, {"schedule": "one_cycle"}, "another schedule .constant, not one_cycle."),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_run_is_not_resumed_with_what_it_was_not_started_with(run, loaders, other):
+    data, options, sentence = OTHERS[other]
+    if data:
+        data = {"photos": sample_photos("train")[:12], "size": 32, "batch_size": 4} | data
+        loaders = make_dataloaders(data.pop("photos"), device="cpu", **data)
+    with pytest.raises(RunError, match=sentence):
+        train(loaders, run, 3, resume=True, **options)
+
+
+def test_options_of_the_adversarial_stage_are_compared_too(loaders, tmp_path):
+    def gan(**options) -> None:
+        judge = PatchDiscriminator(filters=4, downs=2)
+        train_adversarial(small(), loaders, judge, 0.3, out=tmp_path / "run", progress=False, **options)
+
+    gan(lambda_l1=10.0)
+    with pytest.raises(RunError, match="another weight of L1 .10.0, not 20.0."):
+        gan(lambda_l1=20.0, resume=True)
+
+
+def test_a_schedule_that_ends_with_the_budget_is_resumed_with_the_same_one(loaders, tmp_path):
+    train(loaders, tmp_path / "run", 2, schedule="linear_decay")
+    with pytest.raises(RunError, match="another number of epochs .2, not 4."):
+        train(loaders, tmp_path / "run", 4, schedule="linear_decay", resume=True)
+
+
+def test_a_run_is_resumed_where_its_photos_have_moved(run, tmp_path):
+    moved = [Path(shutil.copy(photo, tmp_path)) for photo in sample_photos("train")[:12]]
+    loaders = make_dataloaders(moved, size=32, batch_size=4, device="cpu")
+    assert len(train(loaders, run, 3, resume=True)) == 3
+
+
+@pytest.mark.parametrize("out", ["run", "deep/run", "."])
+def test_a_run_among_its_photos_does_not_learn_from_its_own_pictures(tmp_path, out):
+    for photo in sample_photos("train")[:6]:
+        shutil.copy(photo, tmp_path)
+    photos = find_photos(tmp_path)
+    train(make_dataloaders(photos[:4], photos[4:], 32, 4, device="cpu"), tmp_path / out, 1)
+    assert find_photos(tmp_path) == photos
+
+
+# What is the caller's.
+
+
+def test_the_callers_accelerator_stays_as_it_was(loaders):
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16", gradient_accumulation_steps=4)
+    train(loaders, None, 0.3, mixed_precision="no")
+    assert accelerator.mixed_precision == "bf16"
+    assert accelerator.gradient_accumulation_steps == 4
+
+
+def draws() -> tuple[float, float, float]:
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+@pytest.mark.parametrize("method", [pretrain, train_adversarial])
+def test_the_callers_random_numbers_go_on_where_they_were(loaders, method):
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    expected = draws()
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    generator = build_generator("unet", downs=5, filters=4)
+    torch.manual_seed(5)
+    method(generator, loaders, 0.3, progress=False)
+    assert draws() == expected
+
+
+# Wrapped networks.
+
+
+def compiled(network: torch.nn.Module) -> torch.nn.Module:
+    return torch.compile(network, backend="eager")
+
+
+def test_a_compiled_generators_run_is_the_plain_ones(loaders, tmp_path):
+    """Also where it was resumed with the other."""
+    train(loaders, tmp_path / "plain", 2)
+    pretrain(compiled(small()), loaders, 1, out=tmp_path / "run", progress=False)
+    train(loaders, tmp_path / "run", 2, resume=True)
+    plain, run = (read_header(tmp_path / out / "generator.safetensors") for out in ("plain", "run"))
+    assert plain["sha256"] == run["sha256"]
+
+
+@pytest.mark.parametrize("wrap", [compiled, torch.nn.DataParallel], ids=["compile", "DataParallel"])
+def test_a_wrapped_generator_comes_back_from_mixed_precision_as_it_was(loaders, wrap):
+    generator = small()
+    wrapped = wrap(generator)
+    pretrain(wrapped, loaders, 0.3, mixed_precision="bf16", progress=False)
+    assert computes_in(generator) == torch.float32
+    assert wrapped(torch.rand(1, 1, 32, 32)).dtype == torch.float32
+
+
+def test_photos_too_small_for_the_discriminator_are_told_in_a_sentence(tmp_path):
+    loaders = make_dataloaders(sample_photos("train")[:4], size=16, batch_size=4, device="cpu")
+    with pytest.raises(ValueError, match="a size of 16 is too small .* take --size 24 or more"):
+        train_adversarial(small(), loaders, None, 1, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("downs", [1, 2, 3, 4])
+def test_the_smallest_photo_of_a_discriminator_gives_one_logit(downs):
+    judge = PatchDiscriminator(filters=2, downs=downs)
+    assert judge(torch.rand(2, 3, judge.smallest, judge.smallest)).shape == (2, 1, 1, 1)
+    with pytest.raises(RuntimeError):
+        judge(torch.rand(2, 3, judge.smallest - 1, judge.smallest - 1))

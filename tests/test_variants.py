@@ -396,13 +396,6 @@ def test_a_device_that_is_not_there_is_one_sentence():
 # Weights
 
 
-@pytest.mark.parametrize("name", ["someone/colours-v1.0", "someone/colours.v2", "some.one/colours",
-                                  "https://huggingface.co/someone/colours"])  # fmt: skip
-def test_an_id_of_the_hub_may_have_dots(monkeypatch, name):
-    monkeypatch.setattr("colorize_lib.checkpoints.fetch_from_hub", lambda repository: f"fetched {repository}")
-    assert find_weights(name) == f"fetched {name.removeprefix('https://huggingface.co/')}"
-
-
 @pytest.mark.parametrize(
     "path", ["runs/colours.pth", "runs/colours.onnx", "../colours", "./colours", "-x/y", "~/colours"]
 )

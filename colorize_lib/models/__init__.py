@@ -8,7 +8,7 @@ from torch import nn
 from .chroma_unet import ChromaUnet
 from .dynamic_unet import DynamicUnetGenerator
 from .feature_discriminator import FeatureDiscriminator
-from .generator import Generator, ab_of, inputs_of, predict_ab, unwrapped
+from .generator import Generator, ab_of, inputs_of, predict_ab, unwrapped, with_wrappers
 from .patchgan import PatchDiscriminator
 from .unet import Unet, init_weights
 
@@ -38,6 +38,7 @@ __all__ = [
     "inputs_of",
     "predict_ab",
     "unwrapped",
+    "with_wrappers",
 ]
 
 

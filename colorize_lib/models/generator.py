@@ -6,9 +6,10 @@ the metrics, the sample pictures and `Colorizer` call them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
 class Generator(nn.Module):
@@ -78,9 +79,17 @@ def ab_of(generator: nn.Module, output: Tensor) -> Tensor:
     return ab if plain.chroma == 1 else ab * plain.chroma
 
 
-def unwrapped(generator: nn.Module) -> nn.Module:
-    """A generator without the wrappers of torch.compile and of training in several processes."""
-    for wrapper in ("_orig_mod", "module"):
-        if not isinstance(generator, Generator):
-            generator = getattr(generator, wrapper, generator)
-    return generator
+def unwrapped(network: nn.Module) -> nn.Module:
+    """A network without its wrappers: those of torch.compile, of several devices or processes, of averaged weights."""
+    *_, plain = with_wrappers(network)
+    return plain
+
+
+def with_wrappers(network: nn.Module) -> Iterator[nn.Module]:
+    """A network's wrappers, the outermost first, and at last the network itself."""
+    yield network
+    inner = network._modules.get("_orig_mod")  # torch.compile's; its class has no public name
+    if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
+        inner = network.module
+    if inner is not None:
+        yield from with_wrappers(inner)

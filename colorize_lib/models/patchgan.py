@@ -18,6 +18,9 @@ class PatchDiscriminator(nn.Module):
     Shapes: (B, 3, H, W) → logits (B, 1, H/8 - 2, W/8 - 2), so 30×30 for 256².
     No sigmoid: the loss has it.  2,765,633 parameters as it stands.
 
+    Attributes:
+        smallest: side in pixels of the smallest photos that it can judge; 24 as it stands.
+
     Raises:
         ValueError: for an unknown norm.
     """
@@ -28,6 +31,7 @@ class PatchDiscriminator(nn.Module):
             raise ValueError(f"norm is 'batch' or 'spectral', not '{norm}'")
         options = {"in_channels": in_channels, "filters": filters, "downs": downs, "norm": norm}
         self.config = {"name": "patchgan", **options}
+        self.smallest = 3 * 2**downs
 
         layers = [nn.Conv2d(in_channels, filters, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         channels = filters
