@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, RandomSampler
 
@@ -524,7 +525,15 @@ def test_a_run_among_its_photos_does_not_learn_from_its_own_pictures(tmp_path, o
 # What is the caller's.
 
 
-def test_the_callers_accelerator_stays_as_it_was(loaders):
+@pytest.fixture()
+def no_accelerator():
+    """A process in which none was made: the first one decides on what later ones may be."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_the_callers_accelerator_stays_as_it_was(loaders, no_accelerator):
     accelerator = Accelerator(cpu=True, mixed_precision="bf16", gradient_accumulation_steps=4)
     train(loaders, None, 0.3, mixed_precision="no")
     assert accelerator.mixed_precision == "bf16"
@@ -542,7 +551,7 @@ def test_the_callers_random_numbers_go_on_where_they_were(loaders, method):
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     generator = build_generator("unet", downs=5, filters=4)
     torch.manual_seed(5)
-    method(generator, loaders, 0.3, progress=False)
+    method(generator, loaders, epochs=0.3, progress=False)
     assert draws() == expected
 
 
