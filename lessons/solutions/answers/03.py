@@ -433,7 +433,7 @@ def check_any_size(theirs):
         given.append(L)
         return torch.cat([L, -L], dim=1)
 
-    L = torch.arange(1.0, 31.0).view(1, 1, 5, 6)
+    L = torch.arange(1.0, 36.0).view(1, 1, 5, 7)
     coloured = theirs(network, L, 4)
     expect_same(
         coloured,
@@ -445,7 +445,7 @@ def check_any_size(theirs):
         "The network must be given 8 × 8 here: the next multiples of 4.",
     )
     expect(
-        given[0][0, 0, 0, 6] == 6 and given[0][0, 0, 7, 0] == 25,
+        given[0][0, 0, 0, 7] == 7 and given[0][0, 0, 7, 0] == 29,
         "Repeat the edge pixels on the right and below.",
     )
     given.clear()

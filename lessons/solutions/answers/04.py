@@ -337,7 +337,7 @@ class GANLoss(nn.Module):
 
 def check_GANLoss(theirs):
     loss, zero = theirs(), torch.zeros(2, 3)
-    real, fake = torch.tensor([3.0, 1.0]), torch.tensor([-2.0, 0.5])
+    real, fake = torch.tensor([3.0, -1.2]), torch.tensor([-2.0, 0.5])
     log2 = math.log(2)
     expect_same(
         loss.discriminator(zero, zero),
@@ -363,12 +363,12 @@ def check_GANLoss(theirs):
         F.softplus(-fake).mean(),
         "The generator aims at 1, also with smoothed labels.",
     )
-    least = theirs("lsgan")
-    right = ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
+    least = theirs("lsgan", 0.9, 0.1)
+    right = ((real - 0.9) ** 2).mean() / 2 + ((fake - 0.1) ** 2).mean() / 2
     expect_same(
         least.discriminator(real, fake),
         right,
-        "Least squares is off: use self.to_label, which knows the mode.",
+        "Least squares is off: use self.to_label, which knows the mode, and the two labels.",
     )
     expect_same(
         least.generator(fake),

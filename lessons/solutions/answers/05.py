@@ -83,8 +83,9 @@ def _game():
     return generator, discriminator, *optimizers, L, ab, generator(L)
 
 
-def _told(answer, names):
+def _told(answer, names, judge):
     expect_written(answer)
+    expect(judge.training, "The judge has to stay in training mode: no `eval()` here.")
     expect(isinstance(answer, dict), "It should give the losses by name, as in the last line of the stub.")
     expect(set(answer) == set(names), f"The losses should have the names {', '.join(names)}.")
 
@@ -94,7 +95,7 @@ def check_discriminator_step(theirs):
     generator, discriminator, _, optimizer, L, ab, fake = _game()
     weight = discriminator.weight.detach().clone()
     told = theirs(discriminator, optimizer, GANLoss(), L, ab, fake)
-    _told(told, ("d", "d_real", "d_fake"))
+    _told(told, ("d", "d_real", "d_fake"), discriminator)
     expect(
         generator.weight.grad is None,
         "The gradient ran on into the generator: cut the painting off from its history with `detach`.",
@@ -173,7 +174,7 @@ def generator_step(discriminator, optimizer, gan_loss, L, ab, fake, lambda_l1):
 def check_generator_step(theirs):
     generator, discriminator, optimizer, _, L, ab, fake = _game()
     told = theirs(discriminator, optimizer, GANLoss(), L, ab, fake, 10.0)
-    _told(told, ("l1", "gan"))
+    _told(told, ("l1", "gan"), discriminator)
     judge = list(discriminator.parameters())
     expect(
         all(parameter.grad is None for parameter in judge),
@@ -194,6 +195,11 @@ def check_generator_step(theirs):
         right[0].weight,
         "The losses are right, but the generator went another way: does the judge's opinion have a gradient, "
         "and is L1 multiplied by λ?",
+    )
+    theirs(discriminator, optimizer, GANLoss(), L, ab, generator(L), 10.0)
+    generator_step(right[1], right[2], GANLoss(), L, ab, right[0](L), 10.0)
+    expect_same(
+        generator.weight, right[0].weight, "The second step is off: clear the gradients of the first one."
     )
 
 

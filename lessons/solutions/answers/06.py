@@ -173,6 +173,9 @@ def check_one_cycle(theirs):
     expect_same(theirs(0.0), 0.04, "It begins at 1/25 of the top.")
     expect_same(theirs(1.0), 0.0, "It ends at 0.")
     expect_same(theirs(0.125), 0.52, "Half of the warm-up: the mean of 1/25 and 1.")
+    expect_same(
+        theirs(0.05), one_cycle(0.05), "The way up is a half cosine: flat at both ends, not a straight line."
+    )
     expect_same(theirs(0.625), 0.5, "Half of the way down: one half.")
     expect_same(
         theirs(0.4), one_cycle(0.4), "The way down is a half cosine: flat at both ends, not a straight line."

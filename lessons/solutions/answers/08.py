@@ -136,8 +136,9 @@ def share_within(guess, true, t):
 
 
 def check_share_within(theirs):
-    true = torch.zeros(1, 2, 1, 4)
-    guess = torch.tensor([[3.0, 4.0], [6.0, 8.0], [0.0, 20.0], [0.0, 0.0]]).T.reshape(1, 2, 1, 4) / AB_SCALE
+    true = torch.randn(1, 2, 1, 4)
+    off = torch.tensor([[3.0, 4.0], [6.0, 8.0], [0.0, 20.0], [0.0, 0.0]]).T.reshape(1, 2, 1, 4)
+    guess = true + off / AB_SCALE
     expect_same(
         theirs(guess, true, 12.5),
         0.75,
@@ -189,9 +190,8 @@ def check_frechet_1d(theirs):
     )
     expect_same(theirs(x, 4 * x - 2), 4 + 9 * width**2, "Both parts are added.", 0.1)
     skewed = 4 * torch.linspace(0, 1, 60) ** 4  # fewer numbers, and a long tail
-    expect_same(
-        theirs(x, skewed), frechet_1d(x, skewed), "It is about means: no medians, no quantiles.", 0.05
-    )
+    for sets in ((x + 1, skewed), (skewed, x + 1)):
+        expect_same(theirs(*sets), frechet_1d(*sets), "It is about means: no medians, no quantiles.", 0.05)
 
 
 def frechet_1d__means_alone(one, other):

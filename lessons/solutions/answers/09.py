@@ -201,14 +201,15 @@ def gain(before, after):
 
 
 def check_gain(theirs):
-    before = torch.tensor([10.0, 20.0, 30.0, 40.0])
-    found = theirs(before, before - torch.tensor([1.0, 3.0, 1.0, 3.0]))
-    right = torch.tensor([2.0, 0.57735])
+    before, better = 10 * torch.arange(1.0, 10.0), torch.tensor(8 * [1.0] + [10.0])
     expect_same(
-        found, right, "Differences of 1, 3, 1, 3: the mean is 2, the standard error 1.1547 / √4.", 1e-3
+        theirs(before, before - better),
+        torch.tensor([2.0, 1.0]),
+        "Eight differences of 1 and one of 10: the mean is 2, the standard deviation 3, the standard error 3 / √9.",
+        1e-3,
     )
-    worse = theirs(before, before + torch.tensor([1.0, 3.0, 1.0, 3.0]))
-    expect_same(worse, torch.tensor([-2.0, 0.57735]), "More error afterwards is a negative gain.", 1e-3)
+    worse = theirs(before, before + better)
+    expect_same(worse, torch.tensor([-2.0, 1.0]), "More error afterwards is a negative gain.", 1e-3)
 
 
 def gain__each_side(before, after):
