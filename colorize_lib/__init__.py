@@ -12,6 +12,7 @@ _NAMES = {
     "downloads": (),
     "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut", "to_rgb"),
     "png": (),
+    "hints": ("Hint", "HintError", "load_hints", "save_hints"),
     "exif": (),
     "profiles": (),
     "deep": (),

@@ -19,6 +19,10 @@ from .data import sample_photos as sample_photos
 from .data import split_photos as split_photos
 from .folders import find_photos as find_photos
 from .frechet import Frechet as Frechet
+from .hints import Hint as Hint
+from .hints import HintError as HintError
+from .hints import load_hints as load_hints
+from .hints import save_hints as save_hints
 from .losses import GANLoss as GANLoss
 from .losses import colour_loss as colour_loss
 from .metrics import ALL as ALL

@@ -26,7 +26,17 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .files import write_whole
-from .models import DISCRIMINATORS, GENERATORS, Generator, unwrapped
+from .models import (
+    BRANCHES,
+    DISCRIMINATORS,
+    GENERATORS,
+    ChromaUnet,
+    Generator,
+    HintBranch,
+    HintUnet,
+    map_channels,
+    unwrapped,
+)
 
 FORMAT = "colorize_lib/2"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -146,7 +156,7 @@ def load_checkpoint(path: str | Path, model: nn.Module | None = None) -> nn.Modu
     path = find_weights(path)
     header, state = _read(path)
     if model is None:
-        model = _built(path, header["config"], GENERATORS | DISCRIMINATORS, state)
+        model = _built(path, header["config"], GENERATORS | DISCRIMINATORS | BRANCHES, state)
     elif (own := unwrapped(model).config) != header["config"]:
         raise CheckpointError(
             f"{path} holds weights for {_describe(header['config'])}, not for {_describe(own)}"
@@ -173,8 +183,34 @@ def load_pretrained(path: str | Path = "best") -> tuple[Generator, dict]:
     header, state = _read(path)
     if header["config"]["name"] in DISCRIMINATORS:
         raise CheckpointError(f"{path} holds a discriminator, not a generator: it judges, it cannot colour")
+    if header["config"]["name"] in BRANCHES:
+        raise CheckpointError(f"{path} holds a branch for hints, not a generator: it needs one to add to")
     generator = _built(path, header["config"], GENERATORS, state)
     return _filled(path, generator, header, state), header
+
+
+def add_hints(generator: ChromaUnet, branch: str | Path | None = None) -> HintUnet:
+    """A generator that takes hints: the given one, and a branch that was trained for it.
+
+    Args:
+        generator: network that guesses; it is not changed.
+        branch: file of a `HintBranch`; None: the one that comes with the library, for its best weights.
+
+    Returns:
+        The network, in eval mode.
+
+    Raises:
+        CheckpointError: if the file cannot be used, or its branch does not fit the generator.
+    """
+    file = WEIGHTS / "hints.safetensors" if branch is None else Path(branch)
+    spreading = load_checkpoint(file)
+    if not isinstance(spreading, HintBranch):
+        raise CheckpointError(f"{file} holds no branch for hints: it holds a {type(spreading).__name__}")
+    if map_channels(generator) != spreading.config["channels"]:
+        raise CheckpointError(
+            f"the branch for hints in {file} was made for another network than these weights'"
+        )
+    return HintUnet(generator, spreading).eval()
 
 
 def _read(path: str | Path, tensors: bool = True) -> tuple[dict, dict[str, Tensor]]:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections import Counter
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .colorizer import Colorizer
     from .encoding import About
+    from .hints import Hint
     from .light import LightColorizer
     from .metrics import Table
     from .models import Generator
@@ -174,6 +176,13 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
         help="a factor for the chroma: below 1 is paler, above 1 more vivid (default: 1)",
     )
     parser.add_argument(
+        "--hints",
+        type=_path,
+        metavar="FILE",
+        help="colours that you know at some places of one photo, as JSON; without it, hints are looked for beside each "
+        "photo: of old.jpg in old.hints.json",
+    )
+    parser.add_argument(
         "--resolution",
         type=int,
         metavar="N",
@@ -233,6 +242,10 @@ def colorize(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--saturation {options.saturation}: 0 is grey, 1 the colours as predicted; take 0 or more"
         )
+    if options.hints and (len(options.photos) > 1 or options.photos[0].is_dir()):
+        raise ValueError(
+            f"--hints {options.hints}: hints are for one photo; beside each of several, put its own old.hints.json"
+        )
     if not 1 <= options.quality <= 100:
         raise ValueError(f"--quality {options.quality}: take 1 to 100")
     if not 0 < options.max_megapixels < math.inf:
@@ -252,19 +265,28 @@ def colorize(options: argparse.Namespace) -> int:
 def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
     """Colour the photos of a plan; returns how many were done, of these only in part, and in colour already."""
     from .inference import MARK, colour_many
-    from .photos import read_photo, save_photo
+    from .photos import save_photo
     from .profiles import is_in_colour
     from .targets import identity
 
     colorizer, seen, made = _colorizer(options), Counter(), set()
 
-    def colour(photo: "tuple[np.ndarray, About]") -> "tuple[np.ndarray, About] | None":
-        pixels, about = photo
+    def colour(photo: "tuple[np.ndarray, About, list[Hint]]") -> "tuple[np.ndarray, About, str] | None":
+        pixels, about, hints = photo
         in_colour = is_in_colour(pixels)
         seen["in colour"] += in_colour
         if in_colour and options.only_grey:
             return None
-        return colorizer(pixels, saturation=options.saturation), about
+        note = f"{about.left_out} left out" if about.left_out else ""
+        if not hints:
+            return colorizer(pixels, saturation=options.saturation), about, note
+        from .colorizer import Colorizer
+
+        if not isinstance(colorizer, Colorizer):
+            raise ValueError("it has hints, and the graphs take none: leave out --graphs")
+        told = f"with {len(hints)} hint{'s' * (len(hints) > 1)}"
+        coloured = colorizer(pixels, saturation=options.saturation, hints=hints)
+        return coloured, about, ", ".join(filter(None, [note, told]))
 
     coloured = colour_many(
         colour,
@@ -272,12 +294,12 @@ def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
         failures=work.failures,
         progress=len(work.targets) > 1 and sys.stderr is not None and sys.stderr.isatty(),
         max_pixels=round(options.max_megapixels * 1e6),
-        read=read_photo,
+        read=partial(_read, hints=options.hints),
     )
     for photo, result in coloured:
         if result is None:
             continue
-        target, (pixels, about) = work.targets[photo], result
+        target, (pixels, about, note) = work.targets[photo], result
         if identity(target) in made:  # a.jpg and A.jpg, on a disk that does not tell them apart
             work.failures.append(f"{photo} would overwrite {target}, the coloured version of another photo")
             continue
@@ -294,8 +316,25 @@ def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
             continue
         made.add(identity(target))
         seen.update({"done": 1, "in part": bool(about.left_out)})
-        say(f"{target}" + (f" ({about.left_out} left out)" if about.left_out else ""))
+        say(f"{target} ({note})" if note else f"{target}")
     return seen
+
+
+def _read(photo: Path, max_pixels: int, hints: Path | None) -> "tuple[np.ndarray, About, list[Hint]]":
+    """A photo, what its file holds beside the pixels, and the hints of `hints`, or of the file beside it."""
+    from .folders import HINTS
+    from .photos import PhotoError, read_photo
+
+    pixels, about = read_photo(photo, max_pixels=max_pixels)
+    file = hints or photo.with_suffix(HINTS)
+    if hints is None and not file.is_file():
+        return pixels, about, []
+    from .hints import HintError, load_hints
+
+    try:
+        return pixels, about, load_hints(file, (pixels.shape[1], pixels.shape[0]))
+    except HintError as error:
+        raise PhotoError(f"{photo} was left out: {error}") from error
 
 
 def _colorizer(options: argparse.Namespace) -> "Colorizer | LightColorizer":

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from .checkpoints import load_pretrained
+from .checkpoints import add_hints, load_pretrained
 from .color import rgb_to_L, to_rgb
 from .devices import default_device
+from .hints import Hint, HintError, hint_planes
 from .inference import (
     NO_NUMBERS,
     ManyOptions,
@@ -25,7 +26,7 @@ from .inference import (
     colour_many,
     size_seen,
 )
-from .models import predict_ab
+from .models import ChromaUnet, HintUnet, predict_ab, unwrapped
 from .photos import MAX_PIXELS, PhotoFile, is_file, open_photo
 
 RESOLUTION = 256  # default for weights whose header names no resolution
@@ -83,6 +84,7 @@ class Colorizer:
             resolution = header["resolution"] if resolution is None else resolution
         self.generator = generator.to(self.device).eval()
         self.resolution = RESOLUTION if resolution is None else resolution
+        self._hinted = generator if isinstance(generator, HintUnet) else None
 
     @classmethod
     def from_pretrained(
@@ -97,16 +99,31 @@ class Colorizer:
 
     @overload
     def __call__(
-        self, photo: PhotoFile, *, saturation: float = 1.0, resolution: int | None = None
+        self,
+        photo: PhotoFile,
+        *,
+        saturation: float = 1.0,
+        resolution: int | None = None,
+        hints: Sequence[Hint] = (),
     ) -> np.ndarray: ...
 
     @overload
     def __call__(
-        self, photo: Picture, *, saturation: float = 1.0, resolution: int | None = None
+        self,
+        photo: Picture,
+        *,
+        saturation: float = 1.0,
+        resolution: int | None = None,
+        hints: Sequence[Hint] = (),
     ) -> Picture: ...
 
     def __call__(
-        self, photo: Any, *, saturation: float = 1.0, resolution: int | None = None
+        self,
+        photo: Any,
+        *,
+        saturation: float = 1.0,
+        resolution: int | None = None,
+        hints: Sequence[Hint] = (),
     ) -> np.ndarray | Image.Image | Tensor:
         """Colour a photo.  Only its lightness is used, whether it is grey, sepia or in colour.
 
@@ -117,6 +134,7 @@ class Colorizer:
             saturation: factor for the chroma; 0 gives grey, 1 the colours as predicted.
             resolution: overrides the colorizer's resolution.  Higher values give finer,
                 but less reliable colour.
+            hints: colours that somebody knows, at some places of the photo; for one photo, not for a batch.
 
         Returns:
             The same kind, size and type, in colour; an array (H, W, 3) for a file.
@@ -127,15 +145,18 @@ class Colorizer:
             PhotoError: if the file cannot be read.
             ValueError: for another shape or type, floats that are not in [0, 1], a saturation below 0, a
                 resolution below 1, or a generator that gives no numbers.
+            HintError: for a hint outside of the photo, or for weights that take none.
         """
         if is_file(photo):
             photo = open_photo(photo)
         if isinstance(photo, Image.Image):
-            return colour_image(partial(self, saturation=saturation, resolution=resolution), photo)
+            colour = partial(self, saturation=saturation, resolution=resolution, hints=hints)
+            return colour_image(colour, photo)
+        colour = partial(self._colour, saturation=saturation, resolution=resolution, hints=hints)
         if isinstance(photo, Tensor):
-            return self._colour_tensor(photo, saturation, resolution)
+            return self._colour_tensor(photo, colour)
         if isinstance(photo, np.ndarray):
-            return self._colour_array(photo, saturation, resolution)
+            return self._colour_array(photo, colour)
         raise ValueError(
             f"expected an image file, a PIL image, an array or a tensor, got {type(photo).__name__}"
         )
@@ -187,12 +208,15 @@ class Colorizer:
         colour = partial(self, saturation=saturation, resolution=resolution)
         return colour_many(colour, photos, failures=failures, progress=progress, max_pixels=max_pixels)
 
-    def predict(self, L: Tensor, resolution: int | None = None) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, L: Tensor, resolution: int | None = None, hints: Sequence[Hint] = ()
+    ) -> tuple[Tensor, Tensor]:
         """Predict ab at the generator's resolution, or at half of it if memory runs out, with a warning.
 
         Args:
             L: lightness, (B, 1, H, W) in [-1, 1], of any size.
             resolution: overrides the colorizer's resolution.
+            hints: as in a call.
 
         Returns:
             small: L as the generator saw it, (B, 1, h, w) with h · w about `resolution`²;
@@ -204,7 +228,10 @@ class Colorizer:
         size = size_seen(height, width, resolution)
         small = F.interpolate(L, size=size, mode="bilinear", antialias=True, align_corners=False)
         try:
-            ab = predict_ab(self.generator, {"L": small}).float()
+            batch, generator = {"L": small}, self.generator
+            if hints:
+                batch["hints"], generator = hint_planes(hints, small, width, height), self._told()
+            ab = predict_ab(generator, batch).float()
             if not ab.isfinite().all():
                 raise ValueError(NO_NUMBERS)
             return small, ab
@@ -216,7 +243,7 @@ class Colorizer:
         )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        return self.predict(L, resolution // 2)
+        return self.predict(L, resolution // 2, hints)
 
     def apply(self, L: Tensor, small: Tensor, ab: Tensor, out: Tensor) -> None:
         """Join predicted ab to the full-size lightness, and write the photo into `out`.
@@ -238,14 +265,20 @@ class Colorizer:
             _write_rgb(paint(L[..., band, :], *scaled.split([2, 2, 1], dim=1)), out[..., band, :])
 
     @torch.inference_mode()
-    def _colour(self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None) -> None:
+    def _colour(
+        self, rgb: Tensor, out: Tensor, saturation: float, resolution: int | None, hints: Sequence[Hint]
+    ) -> None:
         """Colour (B, 1 or 3, H, W) into `out`, (B, 3, H, W)."""
         check_saturation(saturation)
+        if hints and len(rgb) > 1:
+            raise HintError(
+                f"hints are for one photo, and this is a batch of {len(rgb)}: colour them one by one"
+            )
         L = torch.cat([rgb_to_L(self._prepare(rgb[..., band, :])) for band in _bands(rgb)], dim=2)
-        small, ab = self.predict(L, resolution)
+        small, ab = self.predict(L, resolution, hints)
         self.apply(L, small, ab * saturation, out)
 
-    def _colour_tensor(self, rgb: Tensor, saturation: float, resolution: int | None) -> Tensor:
+    def _colour_tensor(self, rgb: Tensor, colour: Callable[[Tensor, Tensor], None]) -> Tensor:
         if (
             rgb.ndim not in (3, 4)
             or rgb.shape[-3] not in (1, 3)
@@ -257,10 +290,10 @@ class Colorizer:
                 f"got {tuple(rgb.shape)} {rgb.dtype}"
             )
         out = rgb.new_empty(*rgb.shape[:-3], 3, *rgb.shape[-2:])
-        self._colour(rgb.reshape(-1, *rgb.shape[-3:]), out.view(-1, *out.shape[-3:]), saturation, resolution)
+        colour(rgb.reshape(-1, *rgb.shape[-3:]), out.view(-1, *out.shape[-3:]))
         return out
 
-    def _colour_array(self, rgb: np.ndarray, saturation: float, resolution: int | None) -> np.ndarray:
+    def _colour_array(self, rgb: np.ndarray, colour: Callable[[Tensor, Tensor], None]) -> np.ndarray:
         grey = rgb.ndim == 2
         if grey:
             rgb = rgb[..., None]
@@ -277,8 +310,17 @@ class Colorizer:
             torch.from_numpy(array)[..., :3].permute(2, 0, 1)[None]
             for array in (np.require(rgb, requirements=["C", "W"]), out)
         )
-        self._colour(source, target, saturation, resolution)
+        colour(source, target)
         return out
+
+    def _told(self) -> HintUnet:
+        """The generator that takes hints: this one, or this one with the branch that comes with the library."""
+        if self._hinted is None:
+            plain = unwrapped(self.generator)
+            if not isinstance(plain, ChromaUnet):
+                raise HintError("these weights take no hints: take those that come with the library")
+            self._hinted = add_hints(plain).to(self.device).eval()
+        return self._hinted
 
     def _prepare(self, rgb: Tensor) -> Tensor:
         """Convert to uint8, or float32 in [0, 1], (B, 3, H, W), on the colorizer's device."""

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -404,6 +404,8 @@ class LabLoader:
     Args:
         loader: the DataLoader.
         device: device of the batches; None: CUDA, else MPS, else the CPU.
+        extend: function that is given each batch and returns it with more in it, for a generator that is given
+            more than L, such as `with_hints`; None adds nothing.
 
     Raises:
         ValueError: if this machine has no such device.
@@ -411,8 +413,13 @@ class LabLoader:
         OSError: while it is read, if they run out of shared memory.
     """
 
-    def __init__(self, loader: DataLoader, device: torch.device | str | None = None):
-        self.loader = loader
+    def __init__(
+        self,
+        loader: DataLoader,
+        device: torch.device | str | None = None,
+        extend: Callable[[Batch], Batch] | None = None,
+    ):
+        self.loader, self.extend = loader, extend
         self.device = default_device(device)
 
     @property
@@ -432,7 +439,8 @@ class LabLoader:
         non_blocking = self.device.type == "cuda"
         try:
             for rgb in self.loader:
-                yield lab_batch(rgb.to(self.device, non_blocking=non_blocking))
+                batch = lab_batch(rgb.to(self.device, non_blocking=non_blocking))
+                yield self.extend(batch) if self.extend else batch
         except RuntimeError as error:
             workers = getattr(self.loader, "num_workers", 0)
             if workers and start_method() != "fork" and _is_missing_guard(error):
@@ -499,6 +507,7 @@ def make_dataloaders(
     device: torch.device | str | None = None,
     progress: bool = True,
     keep_grey: bool = False,
+    extend: Callable[[Batch], Batch] | None = None,
 ) -> DataLoaders:
     """Photos → shuffled, augmented training batches and plain validation batches.
 
@@ -520,6 +529,8 @@ def make_dataloaders(
         device: device on which batches are converted and yielded; None: CUDA, else MPS, else CPU.
         progress: show a progress bar while decoding, where stdout is a terminal.
         keep_grey: keep photos for training whose mean chroma is below 5, see `PhotoDataset`.
+        extend: function that adds something to each batch, see `LabLoader`; what it draws at random is the same for
+            validation every time.
 
     Returns:
         `DataLoaders`; each batch is {"L": (B, 1, size, size), "ab": (B, 2, size, size)}, float32.
@@ -551,11 +562,21 @@ def make_dataloaders(
     loader = DataLoader(
         data, sampler=sampler, drop_last=len(data) >= batch_size, generator=torch.Generator(), **common
     )
-    loaders = DataLoaders(LabLoader(loader, device))
+    loaders = DataLoaders(LabLoader(loader, device, extend))
     if valid := list_photos(valid):
         data = PhotoDataset(valid, size, cache=cache, progress=progress)
-        loaders.valid = LabLoader(DataLoader(data, generator=torch.Generator(), **common), device)
+        loader = DataLoader(data, generator=torch.Generator(), **common)
+        loaders.valid = LabLoader(loader, device, extend and _the_same_each_time(extend))
     return loaders
+
+
+def _the_same_each_time(extend: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
+    def extended(batch: Batch) -> Batch:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return extend(batch)
+
+    return extended
 
 
 def validation_batches(

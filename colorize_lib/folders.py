@@ -15,6 +15,7 @@ _SYSTEM = {
     "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",  # Synology, QNAP
     "$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found",
 }  # fmt: skip
+HINTS = ".hints.json"  # what a file of hints has in place of its photo's suffix
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")  # of a JPEG, a PNG, a TIFF
 RUN_FILE = "colorize-run.json"  # every training run has one in its folder
 
@@ -98,7 +99,7 @@ def look_through(folder: str | Path, leave_out: Callable[[Path], bool] | None = 
         suffix = path.suffix.lower()
         if path.is_file() and (suffix in SUFFIXES or not suffix and _begins_like_a_photo(path)):
             found.photos.append(path)
-        else:
+        elif not path.name.endswith(HINTS):
             found.others[suffix or "no suffix"] += 1
     found.photos.sort()
     return found

@@ -183,8 +183,9 @@ class Run:
         method.optimizers = {name: prepare(optimizer) for name, optimizer in method.optimizers.items()}
         self.sampler = dataloaders.train.loader.sampler
         self.loader: Any = self.accelerator.prepare_data_loader(dataloaders.train.loader)
-        self.train = LabLoader(self.loader, device)
-        self.valid = LabLoader(dataloaders.valid.loader, device) if dataloaders.valid else None
+        self.train = LabLoader(self.loader, device, dataloaders.train.extend)
+        valid = dataloaders.valid
+        self.valid = LabLoader(valid.loader, device, valid.extend) if valid else None
         if len(self.train) == 0:
             raise ValueError(
                 "there are fewer training photos than one batch for every process: make batch_size smaller"

@@ -9,6 +9,7 @@ from .chroma_unet import ChromaUnet
 from .dynamic_unet import DynamicUnetGenerator
 from .feature_discriminator import FeatureDiscriminator
 from .generator import Generator, ab_of, inputs_of, predict_ab, unwrapped, with_wrappers
+from .hint_unet import HintBranch, HintUnet, map_channels
 from .patchgan import PatchDiscriminator
 from .unet import Unet, init_weights
 
@@ -23,19 +24,25 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "feature_discriminator": FeatureDiscriminator,
 }
 
+BRANCHES: dict[str, type[nn.Module]] = {"hint_branch": HintBranch}
+
 __all__ = [
+    "BRANCHES",
     "DISCRIMINATORS",
     "GENERATORS",
     "ChromaUnet",
     "DynamicUnetGenerator",
     "FeatureDiscriminator",
     "Generator",
+    "HintBranch",
+    "HintUnet",
     "PatchDiscriminator",
     "Unet",
     "ab_of",
     "build_generator",
     "init_weights",
     "inputs_of",
+    "map_channels",
     "predict_ab",
     "unwrapped",
     "with_wrappers",

@@ -109,16 +109,24 @@ class ChromaUnet(Generator):
         return run_padded(self.forward_padded, L, self.multiple)
 
     def forward_padded(self, padded: Tensor) -> Tensor:
+        ab = self.head(self.maps(padded)[-1])
+        return F.interpolate(ab, size=padded.shape[-2:], mode="bilinear", align_corners=False)
+
+    def maps(self, padded: Tensor) -> list[Tensor]:
+        """What the network sees in L, coarse to fine: at 1/32 (the encoder's), 1/16, 1/8 and 1/4 (the decoder's).
+
+        The last one, which the colour queries have joined, is what `head` makes ab from.
+        """
         grey = ((padded + 1) / 2 - self.mean) / self.std
         *skips, x = self.encoder(grey)[-4:]
-        maps = []
+        maps = [x]
         for block, skip in zip(self.decoder, reversed(skips), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
             x = block(torch.cat([x, skip], dim=1))
             maps.append(x)
         if self.queries is not None:
-            x = torch.cat([x, self.queries(maps)], dim=1)
-        return F.interpolate(self.head(x), size=padded.shape[-2:], mode="bilinear", align_corners=False)
+            maps[-1] = torch.cat([x, self.queries(maps[1:])], dim=1)
+        return maps
 
 
 def use_channels_last(network: nn.Module) -> None:
