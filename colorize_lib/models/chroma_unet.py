@@ -60,12 +60,13 @@ class ChromaUnet(Generator):
         self.config["queries"] = 0
         if not timm.is_model(encoder):
             raise ValueError(f"timm knows no model called '{encoder}': timm.list_models() lists them")
-        self.encoder = depthwise_in_float32(build_encoder(encoder, pretrained))
-        features: Any = self.encoder.feature_info
+        with torch.device("meta"):  # its shape, before any weights are made or fetched
+            features: Any = timm.create_model(encoder, features_only=True).feature_info
         if features.reduction()[-4:] != [4, 8, 16, 32]:
             raise ValueError(
                 f"{encoder} does not offer features at 1/4, 1/8, 1/16 and 1/32: take a convolutional one"
             )
+        self.encoder = depthwise_in_float32(build_encoder(encoder, pretrained))
         config: Any = timm.get_pretrained_cfg(encoder)
         self.mean, self.std = sum(config.mean) / 3, sum(config.std) / 3  # of the RGB of its training
 
