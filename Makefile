@@ -73,11 +73,11 @@ package:
 
 weights: .venv
 	@test -n "$(PHOTOS)" || { echo "make weights PHOTOS=FOLDER: a folder with train/ and val/"; exit 2; }
-	$(BIN)/python colorize_lib/weights/make.py "$(PHOTOS)" $(WEIGHTS_OPTIONS)
+	$(BIN)/python tools/make_weights.py "$(PHOTOS)" $(WEIGHTS_OPTIONS)
 
 .venv: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml colorize_course/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@echo "Installing into .venv: a few minutes, once."
 ifeq ($(TORCH),cpu)
@@ -85,7 +85,7 @@ ifeq ($(TORCH),cpu)
 		--constraint constraints.txt torch torchvision; } 2> /dev/null || \
 		echo "PyTorch's own index cannot be used here: its ordinary build follows, on Linux with CUDA, 5 GB."
 endif
-	$(INSTALL) --editable ".[lessons,test,check,site,onnx,serve]"
+	$(INSTALL) --editable ".[lessons,test,check,site,onnx,serve]" --editable colorize_course
 	@touch $@
 
 clean:

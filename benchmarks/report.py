@@ -65,7 +65,7 @@ def draw(results: dict, path: Path) -> None:
     """The factors as bars on a logarithmic axis, with the targets as red marks."""
     import matplotlib.pyplot as plt
 
-    from colorize_lib.display import ACCENT, INK, SOFT, STYLE
+    from colorize_course.display import ACCENT, INK, SOFT, STYLE
 
     lines = [
         line for part in results["parts"].values() for line in part if line.get("factor") and line["target"]

@@ -17,8 +17,6 @@ from .data import fetch_photos as fetch_photos
 from .data import make_dataloaders as make_dataloaders
 from .data import sample_photos as sample_photos
 from .data import split_photos as split_photos
-from .folders import find_photos as find_photos
-from .frechet import Frechet as Frechet
 from .hints import Hint as Hint
 from .hints import HintError as HintError
 from .hints import load_hints as load_hints
@@ -26,11 +24,13 @@ from .hints import save_hints as save_hints
 from .losses import GANLoss as GANLoss
 from .losses import colour_loss as colour_loss
 from .metrics import ALL as ALL
+from .metrics import Frechet as Frechet
 from .metrics import ab_error as ab_error
 from .metrics import auc as auc
 from .metrics import colourfulness as colourfulness
 from .metrics import delta_e as delta_e
 from .metrics import evaluate as evaluate
+from .metrics import format_table as format_table
 from .metrics import psnr as psnr
 from .metrics import ssim as ssim
 from .models import DISCRIMINATORS as DISCRIMINATORS
@@ -42,9 +42,9 @@ from .models import PatchDiscriminator as PatchDiscriminator
 from .models import build_generator as build_generator
 from .models import predict_ab as predict_ab
 from .photos import PhotoError as PhotoError
+from .photos import find_photos as find_photos
 from .photos import open_photo as open_photo
 from .photos import save_photo as save_photo
-from .tables import format_table as format_table
 from .training import METHODS as METHODS
 from .training import RECIPES as RECIPES
 from .training import AdversarialTraining as AdversarialTraining

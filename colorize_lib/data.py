@@ -30,8 +30,8 @@ from .color import rgb_to_lab, split_lab
 from .devices import default_device
 from .downloads import download, fingerprint, unpack
 from .files import publish, temporary, write_whole
-from .folders import Photos, find_photos, list_photos
 from .photos import PhotoError, open_photo, resize_photo
+from .photos.folders import Photos, find_photos, list_photos
 
 Batch = dict[str, Tensor]
 NEAR_GREY = 5.0  # mean chroma in CIE units: the bound for the photos that the bundled weights were trained on

@@ -17,8 +17,8 @@ from PIL import Image
 
 from colorize_lib import __version__
 
-from .folders import list_photos
 from .photos import MAX_PIXELS, PhotoError, is_file, open_photo, to_srgb, turn_upright
+from .photos.folders import list_photos
 
 MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
 MOST_RESOLUTION = 1 << 16  # pixels a side: far more than any memory allows

@@ -9,8 +9,9 @@ if importlib.util.find_spec("colorize_lib") is None:
     try:
         if not os.path.exists("colorize/pyproject.toml"):
             subprocess.run(["git", "clone", "--quiet", "--depth=1", repository, "colorize"], check=True)
+        install = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "-e", "./colorize[lessons]"], check=True
+            [*install, "-e", "./colorize[lessons]", "-e", "./colorize/colorize_course"], check=True
         )
     except (subprocess.CalledProcessError, OSError):
         raise ConnectionError(

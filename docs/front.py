@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from colorize_course.display import to_image
 from colorize_lib import Colorizer, ab_error, open_photo, rgb_to_lab, sample_photos, save_photo
 from colorize_lib.color import lab_to_rgb, split_lab
-from colorize_lib.display import to_image
 from colorize_lib.photos import resize_photo
 
 SIDE, GAP = 160, 6

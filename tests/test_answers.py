@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorize_lib import course
-from colorize_lib.course import Choice
-from colorize_lib.course.checks import judge
+import colorize_course
+from colorize_course import Choice
+from colorize_course.checks import judge
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 ANSWERS = sorted(path.stem for path in (LESSONS / "solutions/answers").glob("*.py"))
 STUB = "there is a gap left, `...`: it is yours to write."
-load_answers = cache(course.load_answers)
+load_answers = cache(colorize_course.load_answers)
 
 
 @cache

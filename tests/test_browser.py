@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorize_lib.display import blind_test_score
+from colorize_course.display import blind_test_score
 from colorize_lib.photos import open_photo
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -26,7 +26,7 @@ LESSON = Path(__file__).resolve().parents[1] / "lessons/00_start_here.ipynb"
 TIMEOUT = 300  # seconds, only to end a test that hangs; nothing is judged by its time
 BLIND_TEST = """\
 from pathlib import Path
-from colorize_lib.display import blind_test
+from colorize_course.display import blind_test
 photo = open_photo("photo.jpg")
 blind_test({"one": (photo, colorizer(photo))}, Path("blind_test.csv"))
 """

@@ -22,8 +22,8 @@ from colorize_lib.checkpoints import WEIGHTS, load_checkpoint, read_header, save
 from colorize_lib.cli import main
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.run_folder import read_history
 from colorize_lib.training import fit
+from colorize_lib.training.run_folder import read_history
 
 
 @pytest.fixture(scope="module")
@@ -488,7 +488,7 @@ def test_a_table_that_cannot_be_printed_is_on_file(tmp_path, two_photos, weights
     def fail(*_, **__):
         raise ValueError("no such letter on this terminal")
 
-    monkeypatch.setattr("colorize_lib.tables.format_table", fail)
+    monkeypatch.setattr("colorize_lib.metrics.tables.format_table", fail)
     assert main(["evaluate", *two_photos, "--weights", weights, "-o", str(tmp_path / "table")]) == 2
     assert json.loads((tmp_path / "table.json").read_text())["photos"] == 2
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from colorize_lib.course import Choice, Notes, NotYet, Number, expect, expect_not, expect_same, judge, notes
+from colorize_course import Choice, Notes, NotYet, Number, expect, expect_not, expect_same, judge, notes
 
 ANSWERS = """
-from colorize_lib.course import Choice, Number, expect_same
+from colorize_course import Choice, Number, expect_same
 PREDICTIONS = {"light": Choice("How <much> light?", ["a fifth", "a half"], 0)}
 QUIZ = [Choice("Is `x` grey?", ["yes", "no"], 1, "It is not."), Number("1 / 8?", 0.125, 0.001)]
 

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from colorize_lib.course import Notes, load_answers
-from colorize_lib.course.notes import Choice
+from colorize_course import Notes, load_answers
+from colorize_course.notes import Choice
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from colorize_lib.course import frames
-from colorize_lib.course import network_pictures as pictures
-from colorize_lib.display.html import KEYS
+from colorize_course import frames
+from colorize_course import network_pictures as pictures
+from colorize_course.display.html import KEYS
 
 
 def grey_pictures(count: int) -> list[np.ndarray]:

@@ -27,9 +27,9 @@ from colorize_lib.data import (
     split_photos,
 )
 from colorize_lib.files import _sweep, temporary
-from colorize_lib.folders import find_photos, look_through
-from colorize_lib.frechet import Frechet
+from colorize_lib.metrics.frechet import Frechet
 from colorize_lib.photos import PhotoError, open_photo
+from colorize_lib.photos.folders import find_photos, look_through
 
 
 def test_find_photos(tmp_path, train_photos):

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from colorize_lib import data, display
+from colorize_course import display
+from colorize_course.display.uploads import Uploads
+from colorize_lib import data
 from colorize_lib.colorizer import Colorizer
-from colorize_lib.display.uploads import Uploads
 from colorize_lib.models import Unet
 from colorize_lib.photos import open_photo
 

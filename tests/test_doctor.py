@@ -11,8 +11,8 @@ import psutil
 import pytest
 import torch
 
-from colorize_lib import checkpoints, doctor
-from colorize_lib.cli import main
+from colorize_lib import checkpoints
+from colorize_lib.cli import doctor, main
 
 
 def test_every_check_says_ok_where_all_is_well(monkeypatch):

@@ -13,8 +13,8 @@ from colorize_lib.data import make_dataloaders, sample_photos
 from colorize_lib.metrics import evaluate
 from colorize_lib.models import GENERATORS
 from colorize_lib.photos import open_photo, resize_photo, save_photo
-from colorize_lib.run_folder import read_history
 from colorize_lib.training import METHODS, RECIPES, fit
+from colorize_lib.training.run_folder import read_history
 
 
 @pytest.fixture(scope="module")

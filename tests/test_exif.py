@@ -10,8 +10,8 @@ import tifffile
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from colorize_lib.exif import Tiff, of_copy, with_mark
 from colorize_lib.photos import open_photo, save_photo
+from colorize_lib.photos.exif import Tiff, of_copy, with_mark
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 UTF8, LATIN1 = "© 1943 Familie Müller, 祖母, Киев".encode(), "Großmutter Käthe".encode("latin-1")

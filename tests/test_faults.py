@@ -13,16 +13,16 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from colorize_course.display.widgets import _coloured_upload
 from colorize_lib.checkpoints import save_checkpoint
 from colorize_lib.cli import main
+from colorize_lib.cli.console import make_printable, say
+from colorize_lib.cli.targets import plan
 from colorize_lib.colorizer import Colorizer
-from colorize_lib.console import make_printable, say
 from colorize_lib.data import sample_photos
-from colorize_lib.display.widgets import _coloured_upload
-from colorize_lib.folders import find_photos, look_through
 from colorize_lib.models import build_generator
 from colorize_lib.photos import PhotoError, open_photo, save_photo
-from colorize_lib.targets import plan
+from colorize_lib.photos.folders import find_photos, look_through
 
 GREY = np.tile(np.arange(0, 240, 4, dtype=np.uint8), (40, 1))
 
@@ -478,7 +478,7 @@ KILLED = """
 import json, os, random, signal, sys
 import imagecodecs, tifffile, torch
 from PIL import Image
-import colorize_lib.cli, colorize_lib.photos, colorize_lib.targets
+import colorize_lib.cli, colorize_lib.photos, colorize_lib.cli.targets
 from colorize_lib.colorizer import Colorizer
 
 outs, killed, weights, photos = json.loads(sys.argv[1]), sys.argv[2] == "killed", sys.argv[3], sys.argv[4]
@@ -561,7 +561,7 @@ def test_two_commands_may_write_to_one_folder(tmp_path, colorize, capsys, monkey
         return made
 
     written: dict[Path, int] = {}
-    monkeypatch.setattr("colorize_lib.targets.plan", plan_and_let_the_other_run)
+    monkeypatch.setattr("colorize_lib.cli.targets.plan", plan_and_let_the_other_run)
     codes.append(colorize(photos))
     assert codes == [0, 0]
     assert names(tmp_path / "out") == ["0.png", "1.png", "2.png"]

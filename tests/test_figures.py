@@ -1,12 +1,14 @@
 """The lessons' drawings are those that their code draws."""
 
 import runpy
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 FIGURES = Path(__file__).resolve().parents[1] / "lessons/figures"
+sys.path.insert(0, str(FIGURES))  # as when the scripts are run
 DRAWINGS = {
     name: draw
     for script in sorted(FIGURES.glob("draw*.py"))

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from colorize_lib.course import game
+from colorize_course import game
 from colorize_lib.data import make_dataloaders, sample_photos
 
 

@@ -12,7 +12,6 @@ from colorize_lib import Colorizer, make_dataloaders, open_photo, pretrain
 from colorize_lib.checkpoints import find_weights, load_generator
 from colorize_lib.cli import main
 from colorize_lib.color import lab_to_rgb, rgb_to_lab
-from colorize_lib.folders import look_through
 from colorize_lib.hints import (
     Hint,
     HintError,
@@ -26,6 +25,7 @@ from colorize_lib.hints import (
     with_hints,
 )
 from colorize_lib.models import ChromaUnet, HintUnet, Unet
+from colorize_lib.photos.folders import look_through
 
 RED = (53.24, 80.09, 67.20)  # sRGB's red in CIE L*a*b*
 

@@ -13,9 +13,9 @@ import spread
 import torch
 from accelerate import Accelerator
 
+from colorize_course import load_answers
+from colorize_course.notes import ANSWERS
 from colorize_lib import color, losses, models, training
-from colorize_lib.course import load_answers
-from colorize_lib.course.notes import ANSWERS
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 NOTEBOOKS = sorted(LESSONS.rglob("*.ipynb"))

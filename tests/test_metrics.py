@@ -13,7 +13,6 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from colorize_lib.color import rgb_to_lab, to_rgb
 from colorize_lib.data import make_dataloaders
-from colorize_lib.frechet import EfficientNetFeatures, Frechet
 from colorize_lib.metrics import (
     ALL,
     METRICS,
@@ -31,8 +30,9 @@ from colorize_lib.metrics import (
     psnr,
     ssim,
 )
+from colorize_lib.metrics.frechet import EfficientNetFeatures, Frechet
+from colorize_lib.metrics.tables import format_table, table_csv, table_json, with_shares
 from colorize_lib.models import build_generator
-from colorize_lib.tables import format_table, table_csv, table_json, with_shares
 from colorize_lib.training import batch_norms
 
 

@@ -9,7 +9,7 @@ import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
 from colorize_lib.data import PhotoDataset, lab_batch
-from colorize_lib.frechet import EfficientNetFeatures
+from colorize_lib.metrics.frechet import EfficientNetFeatures
 from colorize_lib.models import (
     GENERATORS,
     FeatureDiscriminator,

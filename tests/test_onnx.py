@@ -19,9 +19,9 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from colorize_lib import Colorizer  # noqa: E402
 from colorize_lib.checkpoints import CheckpointError, find_weights, read_header, save_checkpoint  # noqa: E402
 from colorize_lib.cli import main  # noqa: E402
-from colorize_lib.export import STEPS, export_network, export_steps, join_steps  # noqa: E402
+from colorize_lib.graphs.export import STEPS, export_network, export_steps, join_steps  # noqa: E402
+from colorize_lib.graphs.light import LightColorizer  # noqa: E402
 from colorize_lib.inference import size_seen  # noqa: E402
-from colorize_lib.light import LightColorizer  # noqa: E402
 from colorize_lib.models import GENERATORS, Generator, Unet, predict_ab  # noqa: E402
 from colorize_lib.photos import open_photo, save_photo  # noqa: E402
 

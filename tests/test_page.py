@@ -83,7 +83,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def page_served(colorizer):
     uvicorn = pytest.importorskip("uvicorn")
-    from colorize_lib.serve import make_app
+    from colorize_lib.cli.server import make_app
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

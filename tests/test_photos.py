@@ -17,6 +17,7 @@ import tifffile
 import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from colorize_lib.files import write_whole
 from colorize_lib.photos import (
     SUFFIXES,
     PhotoError,
@@ -26,7 +27,6 @@ from colorize_lib.photos import (
     save_photo,
     to_8_bit,
     writable_path,
-    write_whole,
 )
 
 

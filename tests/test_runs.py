@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from colorize_lib.checkpoints import CheckpointError, load_checkpoint, read_header
 from colorize_lib.data import LabLoader, make_dataloaders, sample_photos
-from colorize_lib.folders import RUN_FILE, find_photos
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.run_folder import RunError, RunFolder, read_history, read_tree, seal, write_tree
-from colorize_lib.runs import Budget, DivergedError, RunState
+from colorize_lib.photos.folders import RUN_FILE, find_photos
 from colorize_lib.training import L1Pretraining, fit, pretrain, train_adversarial
+from colorize_lib.training.run_folder import RunError, RunFolder, read_history, read_tree, seal, write_tree
+from colorize_lib.training.runs import Budget, DivergedError, RunState
 
 
 @pytest.fixture(scope="module")

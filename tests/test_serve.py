@@ -13,10 +13,10 @@ pytest.importorskip("uvicorn")
 
 import uvicorn  # noqa: E402
 
-from colorize_lib import serve as module  # noqa: E402
 from colorize_lib.cli import main  # noqa: E402
+from colorize_lib.cli import server as module  # noqa: E402
+from colorize_lib.cli.server import MOST_UPLOADS, SLOWEST, listen, make_app, serve  # noqa: E402
 from colorize_lib.photos import save_photo  # noqa: E402
-from colorize_lib.serve import MOST_UPLOADS, SLOWEST, listen, make_app, serve  # noqa: E402
 
 VISITORS = 12
 

@@ -26,7 +26,6 @@ from colorize_lib.data import make_dataloaders, sample_photos
 from colorize_lib.metrics import evaluate, measure_generator
 from colorize_lib.models import PatchDiscriminator, build_generator
 from colorize_lib.photos import open_photo
-from colorize_lib.run_folder import read_history
 from colorize_lib.training import (
     RECIPES,
     AdversarialTraining,
@@ -39,6 +38,7 @@ from colorize_lib.training import (
     renew_norms,
     train_adversarial,
 )
+from colorize_lib.training.run_folder import read_history
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_folder_with_a_run_is_not_overwritten(pretrained, loaders):
 
 def test_a_budget_in_minutes_ends_the_run(loaders, monkeypatch):
     """No clock is read: by a counter in its place, a step and a validation take a tenth of a minute each."""
-    monkeypatch.setattr("colorize_lib.runs.monotonic", itertools.count(0, 6).__next__)
+    monkeypatch.setattr("colorize_lib.training.runs.monotonic", itertools.count(0, 6).__next__)
     generator = build_generator("chroma_unet", pretrained=False, widths=(8, 8, 8))
     history = pretrain(generator, loaders, minutes=1, schedule="one_cycle", progress=False)
     steps_before_validation = len(loaders.train)
@@ -149,9 +149,9 @@ def test_a_budget_in_minutes_ends_the_run(loaders, monkeypatch):
 
 def test_a_budget_that_ends_in_a_validation_ends_after_one_more_step(loaders, monkeypatch):
     """So that what is last is always as it should be: norms renewed, measured, saved."""
-    monkeypatch.setattr("colorize_lib.runs.monotonic", itertools.count(0, 6).__next__)
+    monkeypatch.setattr("colorize_lib.training.runs.monotonic", itertools.count(0, 6).__next__)
     generator, renewed = build_generator("unet", filters=4), []
-    monkeypatch.setattr("colorize_lib.training.renew_norms", lambda *_: renewed.append("renewed"))
+    monkeypatch.setattr("colorize_lib.training.loop.renew_norms", lambda *_: renewed.append("renewed"))
     history = train_adversarial(generator, loaders, minutes=0.55, progress=False)
     assert [row["step"] for row in history] == [5, 6]
     assert renewed == ["renewed"]

@@ -16,13 +16,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from colorize_lib.checkpoints import CheckpointError, find_weights, load_checkpoint
 from colorize_lib.cli import main
+from colorize_lib.cli.console import say
+from colorize_lib.cli.targets import plan
 from colorize_lib.colorizer import Colorizer
-from colorize_lib.console import say
 from colorize_lib.data import PhotoDataset
 from colorize_lib.inference import MOST_RESOLUTION, check_resolution, colour_many
 from colorize_lib.models import build_generator
 from colorize_lib.photos import PhotoError, open_photo, save_photo
-from colorize_lib.targets import plan
 from colorize_lib.training import AdversarialTraining, fit
 
 GREY = np.tile(np.arange(0, 240, 4, dtype=np.uint8), (40, 1))
@@ -442,7 +442,7 @@ def test_a_folder_is_not_called_missing_weights(tmp_path):
 
 # Uploads
 
-serve = pytest.importorskip("colorize_lib.serve") if pytest.importorskip("starlette") else None
+serve = pytest.importorskip("colorize_lib.cli.server") if pytest.importorskip("starlette") else None
 
 
 class Broken(Fake):

@@ -14,7 +14,7 @@ from colorize_lib.data import sample_photos
 
 @pytest.fixture(scope="module")
 def recipe(root):
-    spec = importlib.util.spec_from_file_location("make_weights", root / "colorize_lib/weights/make.py")
+    spec = importlib.util.spec_from_file_location("make_weights", root / "tools/make_weights.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from colorize_lib.export import STEPS, export_steps
+from colorize_lib.graphs.export import STEPS, export_steps
 from colorize_lib.inference import MARK
 
 ROOT = Path(__file__).resolve().parents[1]

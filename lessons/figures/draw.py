@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from colorize_lib.course.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, Drawing
+from svg import BLUE, GREEN, INK, PALE, RED, SOFT, Drawing
 
 HERE = Path(__file__).parent
 LESSONS = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from colorize_lib.course.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, Drawing
+from svg import BLUE, GREEN, INK, PALE, RED, SOFT, Drawing
 
 HERE = Path(__file__).parent
 GREY = "#66717d"

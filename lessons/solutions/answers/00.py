@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from colorize_lib.course import Choice, Number, expect_same
+from colorize_course import Choice, Number, expect_same
 
 PREDICTIONS = {
     "hidden": Choice(

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_shape
 from colorize_lib import color, lab_to_rgb
-from colorize_lib.course import Choice, Number, expect, expect_not, expect_same, expect_shape
 
 PREDICTIONS = {
     "lamps": Choice(

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_shape, expect_written
 from colorize_lib import PhotoError, open_photo, rgb_to_lab, split_lab
-from colorize_lib.course import Choice, Number, expect, expect_not, expect_same, expect_shape, expect_written
 from colorize_lib.photos import resize_photo
 
 PREDICTIONS = {

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_shape, expect_written
 from colorize_lib import models
-from colorize_lib.course import Choice, Number, expect, expect_not, expect_same, expect_shape, expect_written
 from colorize_lib.models import init_weights
 
 PREDICTIONS = {

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_lib.course import Choice, Number, expect, expect_same, expect_written
+from colorize_course import Choice, Number, expect, expect_same, expect_written
 from colorize_lib.losses import GANLoss
 
 PREDICTIONS = {

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_lib.course import Choice, Number, expect_same, expect_shape
+from colorize_course import Choice, Number, expect_same, expect_shape
 
 PREDICTIONS = {
     "alike": Choice(

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from colorize_lib.course import Choice, Number, expect, expect_same
-from colorize_lib.course.checks import NotWritten
+from colorize_course import Choice, Number, expect, expect_same
+from colorize_course.checks import NotWritten
 
 PREDICTIONS = {
     "judge": Choice(

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from colorize_course import Choice, Number, expect_not, expect_same, expect_shape
 from colorize_lib.color import AB_SCALE
-from colorize_lib.course import Choice, Number, expect_not, expect_same, expect_shape
 
 PREDICTIONS = {
     "first": Choice(

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from colorize_lib.course import Choice, Number, expect, expect_not, expect_same
+from colorize_course import Choice, Number, expect, expect_not, expect_same
 from colorize_lib.models import Generator
 from colorize_lib.training import L1Pretraining, batch_norms
 

@@ -1,0 +1,161 @@
+"""Pictures for every position of some knobs: they work in Jupyter and in the rendered page, without a kernel."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from .display.html import KEYS
+from .notes import Page
+
+_TURN = """(() => {
+  const root = document.currentScript.closest(".knobs"), knobs = [...root.querySelectorAll("input")];
+  const frames = [...root.querySelectorAll("img")], says = root.querySelector("[role=status]");
+  function place(knob) { return knob.type === "checkbox" ? Number(knob.checked) : Number(knob.value); }
+  function show() {
+    let at = 0;
+    for (const knob of knobs) at = at * Number(knob.dataset.count) + place(knob);
+    frames.forEach((frame, i) => frame.style.display = i === at ? "block" : "none");
+    if (says) says.textContent = JSON.parse(root.dataset.says)[at];
+  }
+  knobs.forEach(knob => knob.oninput = show);
+  if (root.dataset.click) root.querySelector(".frames").onpointerdown = event => {
+    const box = event.currentTarget.getBoundingClientRect(), [wide, high] = JSON.parse(root.dataset.click);
+    const at = [(event.clientX - box.left) / (box.width * wide), (event.clientY - box.top) / (box.height * high)];
+    if (at.some(part => part > 1)) return;
+    knobs.slice(0, 2).forEach((knob, i) => knob.value = Math.min(knob.max, Math.floor(at[i] * knob.dataset.count)));
+    show();
+  };
+  show();
+})();"""
+
+
+def knobs(
+    pictures: Sequence[np.ndarray],
+    settings: Mapping[str, int],
+    alt: str,
+    *,
+    start: Sequence[int] | None = None,
+    says: Sequence[str] = (),
+    click: tuple[float, float] | None = None,
+    width: int = 520,
+) -> Page:
+    """One picture for every combination of some settings, and a knob for each setting.
+
+    A setting of two values is a box to tick, one of more is a slider.  Needs no kernel.
+
+    Args:
+        pictures: (H, W, 3) uint8, all of one shape; the last setting changes fastest.
+        settings: {name: how many values}.
+        alt: text for those who cannot see the pictures.
+        start: the value of each setting at first; None: 0.
+        says: a text for each picture.
+        click: share of the width and of the height in which a click sets the first two settings; None: no clicks.
+        width: width of the pictures, in pixels.
+
+    Raises:
+        ValueError: if the number of pictures does not fit the settings.
+    """
+    if len(pictures) != math.prod(settings.values()):
+        raise ValueError(
+            f"{len(pictures)} pictures for {math.prod(settings.values())} combinations of settings"
+        )
+    start = list(start or [0] * len(settings))
+    at = 0
+    for value, count in zip(start, settings.values(), strict=True):
+        at = at * count + value
+    frames = "".join(
+        f'<img src="{_data_url(picture)}" alt="{escape(alt)}" style="width:{width}px;max-width:100%;margin:0;'
+        f'display:{"block" if i == at else "none"}">'
+        for i, picture in enumerate(pictures)
+    )
+    controls = "".join(
+        _knob(name, count, value) for (name, count), value in zip(settings.items(), start, strict=True)
+    )
+    data = f' data-says="{escape(json.dumps(says, ensure_ascii=False))}"' if says else ""
+    data += f' data-click="{escape(json.dumps(click))}"' if click else ""
+    status = f'<p role="status" style="margin:6px 0">{escape(says[at])}</p>' if says else ""
+    html = (
+        f'<div class="knobs"{data} style="font:14px system-ui,sans-serif"><div class="frames" '
+        f'style="width:fit-content;max-width:100%{";cursor:crosshair" if click else ""}">{frames}</div>'
+        f'<div style="margin:6px 0">{controls}</div>{status}<script>{_TURN}</script></div>'
+    )
+    return Page(html, f"{alt} (with knobs: {', '.join(settings)})" + (f" {says[at]}" if says else ""))
+
+
+_FIELD = """(() => {
+  const root = document.currentScript.closest(".pick-field"), photo = root.querySelector(".photo");
+  const [across, down, level] = root.querySelectorAll("input"), field = root.querySelector(".field");
+  const says = root.querySelector("[role=status]"), sides = JSON.parse(root.dataset.sides);
+  function show() {
+    const [name, side] = sides[level.value], half = side / 2;
+    field.style.left = `${across.value - half}%`;
+    field.style.top = `${100 - down.value - half}%`;
+    field.style.width = field.style.height = `${side}%`;
+    says.textContent = name;
+  }
+  function point(event) {
+    const box = photo.getBoundingClientRect();
+    across.value = (event.clientX - box.left) / box.width * 100;
+    down.value = 100 - (event.clientY - box.top) / box.height * 100;
+    show();
+  }
+  across.oninput = down.oninput = level.oninput = show;
+  photo.onpointerdown = event => { event.preventDefault(); point(event); };
+  photo.onpointermove = event => event.buttons && point(event);
+  show();
+})();"""
+
+
+def pick_field(photo: np.ndarray, fields: Mapping[str, int], start: int = 0, width: int = 360) -> Page:
+    """A photo to click at: what a unit at this place sees is bright.  Three sliders do the same.
+
+    Needs no kernel.
+
+    Args:
+        photo: (H, H, 3) uint8.
+        fields: {what to say: side of the field in pixels of the photo}.
+        start: the field that is shown first.
+        width: width in pixels.
+    """
+    shares = [[name, round(100 * side / photo.shape[1], 3)] for name, side in fields.items()]
+    sliders = "".join(
+        f'<label style="display:block">{name} <input type="range" {KEYS} min="0" max="{top}" value="{value}" '
+        'style="width:220px;vertical-align:middle"></label>'
+        for name, top, value in (
+            ("left – right", 100, 50),
+            ("down – up", 100, 50),
+            ("layer", len(fields) - 1, start),
+        )
+    )
+    share = shares[start][1]
+    html = (
+        f'<div class="pick-field" data-sides="{escape(json.dumps(shares, ensure_ascii=False))}" '
+        'style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start;font:14px system-ui,sans-serif">'
+        f'<div class="photo" style="position:relative;overflow:hidden;width:{width}px;max-width:100%;line-height:0;'
+        'cursor:crosshair;touch-action:none">'
+        f'<img src="{_data_url(photo)}" alt="A photo to click at" style="width:100%;margin:0">'
+        f'<div class="field" style="position:absolute;left:{50 - share / 2}%;top:{50 - share / 2}%;width:{share}%;'
+        f'height:{share}%;outline:2px solid white;box-shadow:0 0 0 3000px rgba(0,0,0,.72);pointer-events:none"></div></div>'
+        f'<div>{sliders}<p role="status">{escape(shares[start][0])}</p></div><script>{_FIELD}</script></div>'
+    )
+    return Page(html, f"What one unit in the middle sees: {'; '.join(fields)}")
+
+
+def _knob(name: str, count: int, value: int) -> str:
+    if count == 2:
+        kind = f'type="checkbox" {KEYS} data-count="2"{" checked" if value else ""}'
+        return f'<label style="margin-right:14px;white-space:nowrap"><input {kind}> {escape(name)}</label>'
+    kind = f'type="range" {KEYS} min="0" max="{count - 1}" value="{value}" data-count="{count}" aria-label="{escape(name)}"'
+    return f'<label style="display:block">{escape(name)} <input {kind} style="width:240px;vertical-align:middle"></label>'
+
+
+def _data_url(picture: np.ndarray) -> str:
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=70)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,1 @@
+"""The network as ONNX graphs: written by `export`, run without PyTorch by `light`."""
