@@ -1,5 +1,5 @@
 // What a photo's file says beside its pixels (date, place, captions, resolution), carried into the coloured file,
-// since a canvas keeps none of it.  As colorize_lib/exif.py does, it leaves out what describes the old pixels:
+// since a canvas keeps none of it.  As colorize_lib/photos/exif.py does, it leaves out what describes the old pixels:
 // orientation, thumbnails, colour profile, appended films.  JPEG, PNG and WebP; nothing is decoded.
 
 const EXIF = "Exif\0\0", XMP = "http://ns.adobe.com/xap/1.0/\0", PHOTOSHOP = "Photoshop 3.0\0", PNG_XMP = "XML:com.adobe.xmp\0";

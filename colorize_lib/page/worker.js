@@ -1,5 +1,5 @@
 // Colours photos off the main thread, so that a big one does not freeze the page.
-// No colour mathematics here: three ONNX graphs, traced from the Python library, do it (colorize_lib/export.py).
+// No colour mathematics here: three ONNX graphs, traced from the Python library, do it (colorize_lib/graphs/export.py).
 
 import { keep, sizeOf } from "./metadata.js";
 
