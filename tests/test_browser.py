@@ -1,4 +1,6 @@
-"""Lesson 00 and the blind test of lesson 08 in a real browser, through JupyterLab: what only a browser can get wrong.
+"""Lesson 00, the blind test of lesson 08 and the hints of lesson 10 in a real browser, through JupyterLab.
+
+What only a browser can get wrong.
 
 Needs Chromium or Chrome on this machine (Debian: apt install chromium); the test is skipped without.
 """
@@ -29,6 +31,15 @@ from pathlib import Path
 from colorize_course.display import blind_test
 photo = open_photo("photo.jpg")
 blind_test({"one": (photo, colorizer(photo))}, Path("blind_test.csv"))
+"""
+HINTS = """\
+import ipywidgets
+from colorize_lib.display import hint_box
+box, known = hint_box(colorizer, open_photo("photo.jpg")), ipywidgets.Label()
+def tell(_):
+    known.value = "known: " + ", ".join(f"{hint.x:.2f} {hint.y:.2f} {hint.colour}" for hint in box.hints)
+box.observe(tell, "points")
+ipywidgets.VBox([box, known])
 """
 
 
@@ -67,6 +78,34 @@ def choose(page, file: Path) -> None:
     choosing.value.set_files(file)
 
 
+def point_at_the_photo(page) -> None:
+    """Two hints, by the mouse and by the keyboard; one gets another colour, one goes; undo and clear."""
+    from playwright.sync_api import expect
+
+    photo, image = page.get_by_label("Photo to point at"), page.get_by_alt_text("coloured with the hints")
+    before = image.get_attribute("src")
+    box = image.bounding_box()
+    photo.click(position={"x": box["width"] / 4, "y": box["height"] / 2})
+    expect(image).not_to_have_attribute("src", before, timeout=TIMEOUT * 1000)
+    colours = page.get_by_label("Colour of hint")
+    expect(colours).to_have_count(1)
+    photo.press("ArrowRight")
+    photo.press("Enter")
+    expect(colours).to_have_count(2)
+    colours.first.fill("#00ff00")
+    page.get_by_label("Take hint 2 away").click()
+    expect(colours).to_have_count(1)
+    expect(colours).to_have_value("#00ff00")
+    page.get_by_role("button", name="Undo").click()
+    expect(colours).to_have_count(2)
+    page.get_by_role("button", name="Clear").click()
+    expect(colours).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(colours).to_have_count(2)
+    known = page.get_by_text("known: 0.25 0.50 #00ff00, 0.52 0.50 #8b1a2b")
+    known.wait_for()  # in the kernel
+
+
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome (Debian: apt install chromium)")
 def test_upload_download_and_blind_test(lab, tmp_path, photo):
     from playwright.sync_api import expect, sync_playwright
@@ -86,6 +125,7 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
         )
     cell = {"cell_type": "code", "execution_count": None, "id": "blind", "metadata": {}, "outputs": []}
     notebook["cells"].append(cell | {"source": BLIND_TEST})
+    notebook["cells"].append(cell | {"source": HINTS, "id": "hints"})
     (tmp_path / "widgets.ipynb").write_text(json.dumps(notebook))
 
     with sync_playwright() as playwright:
@@ -132,4 +172,6 @@ def test_upload_download_and_blind_test(lab, tmp_path, photo):
         assert blind_test_score(tmp_path / "blind_test.csv")[1] == 1
         page.get_by_role("button", name="next").click()
         page.get_by_text("That was all").wait_for()
+        point_at_the_photo(page)
+        page.screenshot(path=tmp_path / "hints.png")
         browser.close()

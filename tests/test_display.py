@@ -1,6 +1,7 @@
 """The lessons' helpers."""
 
 import base64
+import io
 import re
 
 import matplotlib
@@ -14,6 +15,7 @@ from colorize_course import display
 from colorize_course.display.uploads import Uploads
 from colorize_lib import data
 from colorize_lib.colorizer import Colorizer
+from colorize_lib.hints import Hint, HintError
 from colorize_lib.models import Unet
 from colorize_lib.photos import open_photo
 
@@ -184,6 +186,52 @@ def test_an_upload_with_a_very_long_name_is_coloured(colorizer, photo, tmp_path)
 def test_a_bad_upload_is_answered_in_one_sentence(colorizer, data):
     shown = choose(display.colour_uploads(colorizer), "<b>bad.jpg", data)
     assert re.fullmatch(r'<p role="alert">&lt;b&gt;bad.jpg is [^<]+</p>', shown)
+
+
+def read(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_a_photo_to_point_at_is_coloured_as_the_hints_say(colorizer, photo):
+    box = display.hint_box(colorizer, photo[:96, :128])
+    assert np.array_equal(read(box.picture), colorizer(photo[:96, :128]))
+    box.points = [{"x": 0.25, "y": 1, "colour": "#8b1a2b"}]  # 1 is the lower edge, and no pixel
+    assert box.hints == [Hint(0.25, 1.0, "#8b1a2b")]
+    assert np.array_equal(read(box.picture), colorizer(photo[:96, :128], hints=box.hints))
+    box.points = []
+    assert np.array_equal(read(box.picture), colorizer(photo[:96, :128]))
+
+
+def test_it_begins_with_hints_in_pixels_and_names_and_ab(colorizer, photo):
+    hints = [Hint(0, 3, "red"), Hint(0.5, 0.5, (0.0, 0.0))]
+    box = display.hint_box(colorizer, photo[:8, :10], hints)
+    assert [hint.pixel(10, 8) for hint in box.hints] == [(0, 3), (5, 4)]
+    assert box.points[0]["colour"] == "#ff0000"
+    assert len(set(box.points[1]["colour"][i : i + 2] for i in (1, 3, 5))) == 1  # a grey
+
+
+def test_what_is_shown_is_small(photo):
+    box = display.hint_box(lambda rgb, hints: rgb, np.zeros((50, 1280, 3), np.uint8))
+    assert read(box.picture).shape == (25, 640, 3)
+
+
+def test_a_hint_that_cannot_be_used_is_answered_in_a_sentence(photo):
+    def refuse(rgb, hints):
+        if hints:
+            raise HintError("these weights take no hints")
+        return rgb
+
+    box = display.hint_box(refuse, photo[:8, :8])
+    before = box.picture
+    box.points = [{"x": 0.5, "y": 0.5, "colour": "#ff0000"}]
+    assert box.said == "these weights take no hints"
+    assert box.picture == before
+    box.points = []
+    assert box.said == ""
+
+
+def test_without_widgets_a_photo_to_point_at_says_what_it_needs(photo):
+    assert "JupyterLab" in repr(display.hint_box(lambda rgb, hints: rgb, photo[:8, :8]))
 
 
 def test_before_and_after_lie_on_each_other(photo):

@@ -7,7 +7,7 @@ from .html import before_after, slider
 from .lesson import PROFILES, Lesson
 from .plots import draw_unet, show, show_panels, to_image
 from .style import ACCENT, INK, SOFT, STYLE
-from .widgets import colour_uploads
+from .widgets import colour_uploads, hint_box
 
 __all__ = [
     "ACCENT",
@@ -22,6 +22,7 @@ __all__ = [
     "blind_test_score",
     "colour_uploads",
     "draw_unet",
+    "hint_box",
     "show",
     "show_panels",
     "slider",

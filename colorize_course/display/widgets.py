@@ -1,8 +1,9 @@
-"""Colouring photos of one's own, in a notebook.  It needs a running kernel."""
+"""Colouring photos of one's own, and telling colours, in a notebook.  Both need a running kernel."""
 
 import base64
 import mimetypes
 import re
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from colorize_lib.colorizer import Colorizer
+from colorize_lib.hints import Hint
 from colorize_lib.inference import MARK
 from colorize_lib.photos import PhotoError, open_photo, resize_photo, save_photo, writable_path
 
@@ -59,6 +61,24 @@ def colour_uploads(colorizer: Colorizer, keep: Path | None = None) -> Any:
 
         upload.observe(keep_last, "files")
     return widgets.VBox([upload, saturation, resolution, results])
+
+
+def hint_box(colorizer: Colorizer, photo: np.ndarray, hints: Sequence[Hint] = ()) -> Any:
+    """A photo to point at: each point is a hint of the chosen colour, and the photo is coloured anew.
+
+    It needs a running kernel; without one, a sentence says so.
+
+    Args:
+        colorizer: colorizer that takes hints, such as one with the bundled weights.
+        photo: photo, (H, W, 3) uint8; at most 640 pixels of it are shown.
+        hints: hints to begin with.
+
+    Returns:
+        A widget whose `hints` are those that are set now, for `save_hints` and for the photo in its full size.
+    """
+    from .point_at import HintBox
+
+    return HintBox(colorizer, photo, hints)
 
 
 def keep_copy(data: bytes, name: str, path: Path, most: int = 512) -> None:

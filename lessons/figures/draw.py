@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 LESSONS = {
     "00": "Use it", "01": "Lab colour", "02": "Data", "03": "U-Net", "04": "PatchGAN", "05": "pix2pix",
     "06": "L1 pretraining", "07": "Adversarial training", "08": "Is it any good?", "09": "Your own project",
+    "10": "Your colours",
 }  # fmt: skip
 
 
@@ -17,8 +18,8 @@ def course_map(here: str) -> Drawing:
     drawing = Drawing(
         920, 300,
         f"Map of the course. You are here: lesson {here}, {LESSONS[here]}. A folder of photos becomes batches (02), "
-        "which are split into lightness L and colour ab (01). The generator (03, 06) is given L and guesses ab. "
-        "Both together are the coloured photo (00, 09). The judge (04) compares guessed with true colours; "
+        "which are split into lightness L and colour ab (01). The generator (03, 06) is given L, and hints where somebody "
+        "knows a colour (10), and guesses ab. Both together are the coloured photo (00, 09). The judge (04) compares guessed with true colours; "
         "training (05, 07) sends what the losses say back to the generator. The result is measured (08).",
     )  # fmt: skip
 
@@ -39,7 +40,7 @@ def course_map(here: str) -> Drawing:
 
     place(20, 60, 120, "folder\nof photos", "02")
     place(200, 60, 120, "Lab:\nlight | colour", "01")
-    place(400, 60, 130, "generator\nguesses ab", "03", "06")
+    place(400, 60, 130, "generator\nguesses ab", "03", "06", "10")
     place(600, 60, 120, "L and ab\ntogether", "")
     place(780, 60, 120, "photo\nin colour", "00", "09")
     place(400, 208, 130, "judge:\nreal or made?", "04")
