@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms.v2.functional import resized_crop
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .color import rgb_to_lab, split_lab
 from .devices import default_device

@@ -34,7 +34,7 @@ blind_test({"one": (photo, colorizer(photo))}, Path("blind_test.csv"))
 """
 HINTS = """\
 import ipywidgets
-from colorize_lib.display import hint_box
+from colorize_course.display import hint_box
 box, known = hint_box(colorizer, open_photo("photo.jpg")), ipywidgets.Label()
 def tell(_):
     known.value = "known: " + ", ".join(f"{hint.x:.2f} {hint.y:.2f} {hint.colour}" for hint in box.hints)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ..color import fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from ..data import Batch, DataLoaders, validation_batches
