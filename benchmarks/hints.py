@@ -23,6 +23,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,9 +116,16 @@ def measure(network: HintUnet, photos: list[Path], spread: int, seed: int = 0) -
     """All curves of some photos; the spreading ways for every so many of them, as it takes seconds a photo."""
     rng, data = np.random.default_rng(seed), PhotoDataset(photos, SIZE)
 
+    seen: dict[str, Any] = {"L": None}
+
     @torch.inference_mode()
     def by_network(L: Tensor, planes: Tensor) -> Tensor:
-        return network(torch.cat([L, planes], dim=1)).float()
+        """`HintUnet.forward_padded`; of each photo, the trunk looks once."""
+        if seen["L"] is not L:
+            maps = network.trunk.maps(L)
+            seen.update(L=L, maps=maps, guess=network.trunk.head(maps[-1]) * network.trunk.chroma)
+        ab = seen["guess"] + network.branch(seen["maps"], seen["guess"], planes)
+        return F.interpolate(ab, size=L.shape[-2:], mode="bilinear", align_corners=False)
 
     def by_spreading(L: Tensor, planes: Tensor) -> Tensor:
         return spread_hints(L, planes) if planes.any() else torch.zeros_like(planes[:, :2])

@@ -1,4 +1,4 @@
-"""How far the lessons' asserts are from failing, over seeds: python tests/spread.py writes tests/spread.md.
+"""How far the lessons' asserts are from failing, over seeds: python tests/spread.py [08 …] writes tests/spread.md.
 
 The lessons that train run in the profile `quick` with several seeds: of the
 weights, of the crops and their order.  Of every comparison in an assert whose
@@ -13,6 +13,7 @@ import ast
 import json
 import operator
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ LESSONS = sorted(
     path for path in (ROOT / "lessons").glob("*.ipynb") if path.name[:2] in "03 04 05 06 07 08 10"
 )
 TABLE = Path(__file__).with_name("spread.md")
+PART = re.compile(r"^## .*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)  # of the table: a lesson's
 OPERATORS = {
     "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge, "Eq": operator.eq,
     "NotEq": operator.ne, "In": lambda a, b: a in b, "NotIn": lambda a, b: a not in b,
@@ -138,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("lessons", nargs="*", help="numbers of lessons, such as 08 (default: all that train)")
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
     parser.add_argument("--at-once", type=int, default=2, help="processes, of one thread each (default: 2)")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "spread", help="a folder for the runs")
@@ -166,10 +169,16 @@ def main() -> None:
             print(f"{lesson.stem}, seed {seed}", flush=True)
         return json.loads(kept.read_text())
 
+    chosen = [lesson for lesson in LESSONS if not options.lessons or lesson.name[:2] in options.lessons]
     with ThreadPoolExecutor(options.at_once) as pool:
-        done = pool.map(run_one, [(lesson, seed) for lesson in LESSONS for seed in range(options.seeds)])
-        runs = {lesson.stem: [next(done) for _ in range(options.seeds)] for lesson in LESSONS}
-    TABLE.write_text(table(runs), encoding="utf-8")
+        done = pool.map(run_one, [(lesson, seed) for lesson in chosen for seed in range(options.seeds)])
+        runs = {lesson.stem: [next(done) for _ in range(options.seeds)] for lesson in chosen}
+    written = table(runs)
+    if options.lessons:  # the others keep their parts
+        new = dict(zip(runs, PART.findall(written), strict=True))
+        old = TABLE.read_text(encoding="utf-8")
+        written = PART.sub(lambda part: new.get(part[0].split("\n")[0][3:], part[0]), old)
+    TABLE.write_text(written, encoding="utf-8")
     print(table(runs))
 
 
