@@ -8,7 +8,7 @@ largest, as a user would mend the worst first.  All ways are given the same hint
 
     network          the generator and its branch
     spread           Levin et al. 2004, without a network (`spread_hints`)
-    guess + spread   what the guess got wrong at the hints, spread in that way, and losing 1 % of it a pixel
+    guess + spread   what the guess got wrong at the hints, spread in that way, and losing 0.1 % of it a pixel
 
 Two more numbers for the network, at one hint that asks for another hue than the guess's (turned by 90°, in the gamut):
 
@@ -42,7 +42,7 @@ from colorize_lib.models import HintUnet
 
 COUNTS = (0, 1, 2, 5, 10, 20, 50, 100)
 SIZE = 256
-DOUBT = 0.01
+DOUBT = 0.001
 
 Way = Callable[[Tensor, Tensor], Tensor]  # L and the planes of the hints → ab
 
@@ -56,7 +56,8 @@ def worst_places(network: Way, L: Tensor, ab: Tensor, count: int) -> list[tuple[
     planes, places = torch.zeros(1, 3, SIZE, SIZE), []
     for _ in range(count):
         error = F.avg_pool2d((network(L, planes) - ab).square().sum(dim=1), 9, stride=1, padding=4)
-        y, x = divmod(int(error.flatten().argmax()), SIZE)
+        told = F.max_pool2d(planes[:, 2], 9, stride=1, padding=4)  # nobody points at one place twice
+        y, x = divmod(int((error * (1 - told)).flatten().argmax()), SIZE)
         places.append((y, x))
         put_hint(planes[0], ab[0], y, x)
     return places
