@@ -175,9 +175,9 @@ def main() -> None:
         runs = {lesson.stem: [next(done) for _ in range(options.seeds)] for lesson in chosen}
     written = table(runs)
     if options.lessons:  # the others keep their parts
-        new = dict(zip(runs, PART.findall(written), strict=True))
+        new = dict(zip(runs, PART.findall(written + "\n"), strict=True))
         old = TABLE.read_text(encoding="utf-8")
-        written = PART.sub(lambda part: new.get(part[0].split("\n")[0][3:], part[0]), old)
+        written = PART.sub(lambda part: new.get(part[0].split("\n")[0][3:], part[0]), old).rstrip() + "\n"
     TABLE.write_text(written, encoding="utf-8")
     print(table(runs))
 
