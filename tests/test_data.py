@@ -295,9 +295,10 @@ def test_workers_are_the_default_only_on_cuda_and_where_they_are_forked(monkeypa
 
 SCRIPT = """
 import multiprocessing, sys
-from colorize_lib import make_dataloaders, sample_photos
+from colorize_lib import find_photos, make_dataloaders
 {start}
-    loaders = make_dataloaders(sample_photos("train")[:4], size=16, batch_size=2, num_workers=1, device="cpu")
+    photos = find_photos({folder!r})[:4]
+    loaders = make_dataloaders(photos, size=16, batch_size=2, num_workers=1, device="cpu")
     print("batches", len(list(loaders.train)))
 """
 
@@ -315,8 +316,8 @@ from colorize_lib import make_dataloaders, sample_photos
     ],
     ids=["as Linux starts them", "spawned, as on Windows"],
 )
-def test_a_script_without_a_guard_works_or_says_what_it_needs(tmp_path, start, expected):
-    (tmp_path / "script.py").write_text(SCRIPT.format(start=start))
+def test_a_script_without_a_guard_works_or_says_what_it_needs(tmp_path, train_photos, start, expected):
+    (tmp_path / "script.py").write_text(SCRIPT.format(start=start, folder=str(train_photos[0].parent)))
     done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True)
     assert expected in (done.stdout + done.stderr).splitlines()[-1]
 
