@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import colorize_lib
+from colorize_course.league import recorded
 from colorize_lib.photos import open_photo
 
 
@@ -172,6 +173,11 @@ def test_the_readme_lists_every_lesson(docs, root):
     assert listed == [
         path.relative_to(root).as_posix() for path in sorted((root / "lessons").glob("*.ipynb"))
     ]
+
+
+def test_the_course_s_table_is_what_the_saved_lessons_print(docs):
+    """If this fails: python docs/league.py"""
+    assert recorded() == docs("league").saved_rows()
 
 
 def test_the_repositorys_address_is_the_same_everywhere(docs):

@@ -37,6 +37,10 @@ PREDICTIONS = {
         "Red in 60 of 100 cases, blue in 40. Which single answer has the smallest mean absolute error?",
         ["red", "blue", "purple, in the middle"], 0,
     ),
+    "upside_down": Choice(
+        "Two colours by height, and the photos upside down: how large is the error?",
+        ["as upright", "between that and grey's", "larger than grey's"], 2,
+    ),
 }  # fmt: skip
 
 QUIZ = [
@@ -396,6 +400,68 @@ def best_single_colour__of_one_photo(ab):
 
 def best_single_colour__of_both_channels(ab):
     return ab.median().expand(2)
+
+
+# --- Two colours by height
+
+
+def colours_by_height(ab):
+    middle = ab.shape[2] // 2
+    upper, lower = ab[:, :, :middle], ab[:, :, middle:]
+    return torch.stack([best_single_colour(upper), best_single_colour(lower)])
+
+
+def check_colours_by_height(theirs):
+    ab = torch.randn(3, 2, 4, 5).exp()  # 30 values a channel and half: two of them are medians
+    ab[:, :, 2:] += 1
+    colours = theirs(ab)
+    expect_shape(colours, (2, 2))
+    ours = colours_by_height(ab)
+    best_left, best_right = best_single_colour(ab[..., :2]), best_single_colour(ab[..., 2:])
+    for wrong, sentence in (
+        (ours.flip(0), "Row 0 is for the upper half: height is counted from above."),
+        (ours.T, "Each row is a colour: its a*, then its b*."),
+        (
+            torch.stack([best_left, best_right]),
+            "These are the left and the right: rows are the third of the four sides.",
+        ),
+        (
+            best_single_colour(ab).expand(2, 2),
+            "Both halves have the same colour: cut the photos in two first.",
+        ),
+        (
+            torch.stack([half.mean(dim=(0, 2, 3)) for half in (ab[:, :, :2], ab[:, :, 2:])]),
+            "These are means. For the absolute error, `best_single_colour` has the median.",
+        ),
+    ):
+        expect_not(colours, wrong, sentence)
+    for name, half, colour in (("upper", ab[:, :, :2], colours[0]), ("lower", ab[:, :, 2:], colours[1])):
+        costs = [(half - c[:, None, None]).abs().mean().item() for c in (colour, best_single_colour(half))]
+        expect(
+            costs[0] <= costs[1] + 1e-6,
+            f"The mean absolute error of the {name} half is {costs[0]:.3f}; {costs[1]:.3f} is possible.",
+        )
+
+
+def colours_by_height__below_first(ab):
+    return colours_by_height(ab).flip(0)
+
+
+def colours_by_height__left_and_right(ab):
+    return colours_by_height(ab.transpose(2, 3))
+
+
+def colours_by_height__transposed(ab):
+    return colours_by_height(ab).T
+
+
+def colours_by_height__the_mean(ab):
+    middle = ab.shape[2] // 2
+    return torch.stack([half.mean(dim=(0, 2, 3)) for half in (ab[:, :, :middle], ab[:, :, middle:])])
+
+
+def colours_by_height__of_one_photo(ab):
+    return colours_by_height(ab[:1])
 
 
 # --- Exercise
