@@ -459,14 +459,36 @@ def two_photos(tmp_path, train_photos):
     return [str(folder), "--size", "64", "--frechet", "none", "--device", "cpu"]
 
 
+def _scaled(saved):
+    """The row that --match added."""
+    return next(row for name, row in saved["table"].items() if " × " in name)
+
+
 def test_a_row_of_equal_colourfulness(tmp_path, two_photos, weights):
     vivid = shutil.copy(weights, tmp_path / "vivid.safetensors")
     call = ["evaluate", *two_photos, "--weights", str(vivid), "-o", str(tmp_path / "table")]
     assert main([*call, "--match", "vivid", "true"]) == 0
     table = json.loads((tmp_path / "table.json").read_text())["table"]
-    (scaled,) = (row for name, row in table.items() if name.startswith("vivid × "))
+    scaled = _scaled({"table": table})
     assert scaled["of_true"] == pytest.approx(1, abs=0.01)
     assert scaled["blotches"] > 0
+
+
+def test_a_table_for_each_source(tmp_path, folder, weights, capsys):
+    other = shutil.copy(weights, tmp_path / "other.safetensors")
+    call = ["evaluate", str(folder), "--size", "64", "--frechet", "none", "--device", "cpu", "--sources"]
+    call += ["--weights", weights, str(other), "--match", "other", "true", "-o", str(tmp_path / "table")]
+    assert main(call) == 1  # some files are no photos
+    said = capsys.readouterr().out
+    assert "photos (1)" in said
+    assert "trip (1)" in said
+    assert "− true ± 1.96" in said
+    saved = json.loads((tmp_path / "table.json").read_text())
+    errors = [saved["sources"][source]["table"]["grey"]["ab_error"] for source in ("photos", "trip")]
+    assert sum(errors) / 2 == pytest.approx(saved["table"]["grey"]["ab_error"])
+    leads = saved["leads"]["by source"]
+    assert leads["all photos"]["ab_error"][0] == pytest.approx(_scaled(saved)["ab_error"])
+    assert leads["trip"]["ab_error"][1] is None
 
 
 def test_a_match_that_cannot_be_made_gives_one_sentence(tmp_path, two_photos, weights, capsys):

@@ -1,6 +1,8 @@
 import copy
 import hashlib
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +32,8 @@ from colorize_lib.metrics import (
     psnr,
     ssim,
 )
-from colorize_lib.metrics.frechet import EfficientNetFeatures, Frechet
+from colorize_lib.metrics.frechet import EfficientNetFeatures, Frechet, frechet_distance
+from colorize_lib.metrics.sources import EVERY, by_source, leads, source_of
 from colorize_lib.metrics.tables import format_table, table_csv, table_json, with_shares
 from colorize_lib.models import build_generator
 from colorize_lib.training import batch_norms
@@ -450,3 +453,110 @@ def test_what_is_not_defined_is_left_empty():
     assert format_table(table).splitlines()[1].split() == ["grey", "–"]
     assert table_csv(table).splitlines()[1] == "grey,"
     assert json.loads(table_json(table))["table"]["grey"]["blotches"] is None
+
+
+@pytest.mark.parametrize(("photos", "features"), [(40, 8), (8, 40)])
+def test_the_distance_of_features_against_scipy(photos, features):
+    """More photos than features, and fewer: then the covariances are singular."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(photos, features))
+    other = 0.5 + rng.normal(size=(photos + 3, features)) @ rng.normal(size=(features, features))
+    a, b = np.cov(one.T), np.cov(other.T)
+    root = scipy.linalg.sqrtm(scipy.linalg.sqrtm(a) @ b @ scipy.linalg.sqrtm(a)).real
+    expected = ((one.mean(0) - other.mean(0)) ** 2).sum() + np.trace(a + b - 2 * root)
+    found = frechet_distance(torch.from_numpy(one), torch.from_numpy(other))
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_photo_has_no_distance():
+    assert np.isnan(frechet_distance(torch.rand(1, 4), torch.rand(3, 4)))
+
+
+@pytest.fixture(scope="module")
+def crowd(valid_photos) -> list[dict]:
+    """Twelve photos, one a batch."""
+    return list(make_dataloaders(valid_photos[:12], valid_photos[:12], 48, 1, device="cpu").valid)
+
+
+@pytest.fixture(scope="module")
+def two_guesses(crowd) -> tuple[dict, dict]:
+    """The rows of two generators, and what makes them."""
+    painters = {}
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        painters[f"seed {seed}"] = build_generator("chroma_unet", pretrained=False)
+        torch.nn.init.normal_(painters[f"seed {seed}"].head.weight, std=0.05)
+    return evaluate(painters, crowd, frechet=Frechet("cpu"), metrics=ALL), painters
+
+
+SOURCES = ["lake"] * 5 + ["city"] * 7
+
+
+def test_the_table_of_a_source_is_that_of_its_photos_alone(crowd, two_guesses):
+    rows, painters = two_guesses
+    tables = by_source(rows, SOURCES)
+    assert list(tables) == ["city", "lake"]
+    alone = evaluate(painters, crowd[:5], frechet=Frechet("cpu"), metrics=ALL)
+    for name in painters:
+        assert tables["lake"][name] == pytest.approx(alone[name], abs=1e-4)
+
+
+def test_a_photo_that_counts_twice_is_measured_twice(crowd, two_guesses):
+    rows, painters = two_guesses
+    twice = evaluate(painters, [*crowd, crowd[3]], frechet=Frechet("cpu"), metrics=ALL)
+    counts = torch.ones(12)
+    counts[3] = 2
+    for name in painters:
+        assert rows[name].counted(counts) == pytest.approx(twice[name], abs=1e-4)
+
+
+def test_the_margin_of_a_mean_is_that_of_the_formula(crowd, two_guesses):
+    """1.96 standard errors of the paired differences: σ / √n, with the σ of these photos."""
+    rows, painters = two_guesses
+    each = [
+        [measure_generator(painter, [photo])["ab_error"] for photo in crowd] for painter in painters.values()
+    ]
+    differences = np.subtract(*each)
+    difference, margin = leads(*(rows[name] for name in painters), SOURCES)[EVERY]["ab_error"]
+    assert difference == pytest.approx(differences.mean(), abs=1e-4)
+    assert margin == pytest.approx(1.96 * differences.std() / 12**0.5, rel=0.2)  # 200 draws: ± 5 %
+
+
+def test_leads_have_every_source_and_their_seed(two_guesses):
+    rows, painters = two_guesses
+    one, other = (rows[name] for name in painters)
+    found = leads(one, other, SOURCES)
+    assert list(found) == [EVERY, "city", "lake"]
+    assert list(found["lake"]) == ["ab_error", "auc_balanced", "blotches", "frechet"]
+    assert found == leads(one, other, SOURCES)
+    assert found != leads(one, other, SOURCES, seed=1)
+
+
+def test_a_guess_has_no_lead_over_itself(two_guesses):
+    row = two_guesses[0]["seed 0"]
+    assert set(leads(row, row, SOURCES)[EVERY].values()) == {(0, 0)}
+
+
+def test_few_photos_prove_no_lead(two_guesses):
+    rows, painters = two_guesses
+    found = leads(*(rows[name] for name in painters), SOURCES)
+    assert np.isnan(found["lake"]["ab_error"][1])
+    assert np.isfinite(found[EVERY]["ab_error"][1])
+
+
+@pytest.mark.parametrize(
+    ("photo", "source"),
+    [
+        ("photos/lake/a_1.jpg", "lake"),
+        ("photos/lake/north/1.jpg", "lake"),
+        ("photos/coco_000_1.jpg", "coco"),
+        ("photos/one.jpg", "photos"),
+    ],
+)
+def test_the_source_of_a_photo(photo, source):
+    assert source_of(Path(photo), Path("photos")) == source
+
+
+def test_a_copy_of_a_row_has_its_values(two_guesses):
+    row = two_guesses[0]["grey"]
+    assert pickle.loads(pickle.dumps(row)) == row

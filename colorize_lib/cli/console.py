@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 # A name may hold what moves the cursor, or colours the terminal; line ends and tabs are our own.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
-_PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "→": "->", "’": "'"}
+_PLAIN = {"Δ": "d", "×": "x", "·": "*", "−": "-", "–": "-", "±": "+-", "→": "->", "’": "'"}
 
 
 def make_printable() -> None:

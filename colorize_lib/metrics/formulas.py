@@ -1,6 +1,8 @@
 """The field's numbers for colours that were predicted, each from its paper."""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,7 +61,64 @@ def auc(predicted: Tensor, true: Tensor) -> Tensor:
     return 100 * _accuracy(predicted, true).mean(dim=(1, 2))
 
 
-class BalancedAuC:
+class Pooled(ABC):
+    """A number computed from sums over photos.
+
+    The summands of each photo are kept, so that the number of some of the photos, or of a
+    resampled crowd, needs no second pass over them.
+    """
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all photos."""
+        self._summands: list[Tensor] = []
+
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        """Add photos, in the form that `summands` takes."""
+        self._summands.append(self.summands(predicted, true).cpu().double())
+
+    def compute(self, counts: Tensor | None = None) -> float:
+        """The value over all photos added so far; NaN without any.
+
+        Args:
+            counts: how often each photo counts, (N,); None: once.
+        """
+        if not self._summands:
+            return math.nan
+        photos = torch.cat(self._summands)
+        return self.value(photos.sum(dim=0) if counts is None else counts.double() @ photos)
+
+    @abstractmethod
+    def summands(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """What each photo adds to the sums, (B, K)."""
+
+    @abstractmethod
+    def value(self, sums: Tensor) -> float:
+        """The number that these sums, (K,), give."""
+
+
+class PerPhoto(Pooled):
+    """The mean of a formula that gives one value per photo.
+
+    Args:
+        formula: (predicted, true) → (B,).
+    """
+
+    def __init__(self, formula: Callable[[Tensor, Tensor], Tensor]):
+        super().__init__()
+        self.formula = formula
+
+    def summands(self, predicted: Tensor, true: Tensor) -> Tensor:
+        values = self.formula(predicted, true)
+        return torch.stack([values, torch.ones_like(values)], dim=1)
+
+    def value(self, sums: Tensor) -> float:
+        return (sums[0] / sums[1]).item()
+
+
+class BalancedAuC(Pooled):
     """`auc` averaged over colour classes, so that a rare colour counts as much as a common one, in per cent.
 
     A class is a square of 10 × 10 in a*b*.  This is the class-balanced variant of
@@ -68,28 +127,23 @@ class BalancedAuC:
     photos are pooled; the mean is over the classes.
     """
 
-    def __init__(self):
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all photos."""
-        self._sums = torch.zeros(2, 32 * 32, dtype=torch.float64)
-
-    def update(self, predicted: Tensor, true: Tensor) -> None:
-        """Add photos: normalised ab, (B, 2, H, W)."""
+    def summands(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Of normalised ab, (B, 2, H, W): the accuracy and the number of the pixels of each class."""
+        photo = torch.arange(len(true), device=true.device).view(-1, 1, 1)
         a, b = (true.float() * (AB_SCALE / BIN)).round().int().clamp(-16, 15).add(16).unbind(dim=1)
-        classes = (a * 32 + b).flatten().cpu()
+        classes = ((photo * 32 + a) * 32 + b).flatten().cpu()
         accuracy = _accuracy(predicted, true).flatten().cpu().double()
-        self._sums[0] += torch.bincount(classes, accuracy, minlength=32 * 32)
-        self._sums[1] += torch.bincount(classes, minlength=32 * 32)
+        sums = [
+            torch.bincount(classes, each, 1024 * len(true)) for each in (accuracy, torch.ones_like(accuracy))
+        ]
+        return torch.stack([each.view(-1, 1024) for each in sums], dim=1).flatten(1)
 
-    def compute(self) -> float:
-        """The value over all photos added so far."""
-        accuracy, count = self._sums
+    def value(self, sums: Tensor) -> float:
+        accuracy, count = sums.view(2, -1)
         return 100 * (accuracy / count)[count > 0].mean().item()
 
 
-class Blotches:
+class Blotches(Pooled):
     """Share of the colour that cancels out in places where the true colour has a single hue, in per cent.
 
     A blotch is a patch of another hue on one and the same thing: green in brown
@@ -120,28 +174,19 @@ class Blotches:
     photo), nor blotches on things that truly have several hues.
     """
 
-    def __init__(self):
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all photos."""
-        self._cancelled = self._windows = self._chroma = self._photos = 0.0
-
-    def update(self, predicted: Tensor, true: Tensor) -> None:
-        """Add photos: a* and b* in CIE units, as they are shown (in the gamut), (B, 2, H, W)."""
+    def summands(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Of a* and b* in CIE units, as they are shown (in the gamut), (B, 2, H, W): cancelled, windows, chroma, 1."""
         _check(predicted, true, 2)
         small, true = (F.adaptive_avg_pool2d(ab.float().cpu(), BLOTCH_SIDE) for ab in (predicted, true))
         one_hue = _cancelled(true) < ONE_HUE
-        self._cancelled += _cancelled(small)[one_hue].sum().item()
-        self._windows += one_hue.sum().item()
-        self._chroma += small.norm(dim=1).mean(dim=(1, 2)).sum().item()
-        self._photos += len(small)
+        cancelled = (_cancelled(small) * one_hue).sum(dim=(1, 2))
+        chroma = small.norm(dim=1).mean(dim=(1, 2))
+        return torch.stack([cancelled, one_hue.sum(dim=(1, 2)), chroma, torch.ones_like(chroma)], dim=1)
 
-    def compute(self) -> float:
+    def value(self, sums: Tensor) -> float:
         """0 where there is no colour at all; NaN where no window has one true hue."""
-        if not self._windows:
-            return math.nan
-        return 100 * (self._cancelled / self._windows) / (self._chroma / self._photos or 1.0)
+        cancelled, windows, chroma, photos = sums.tolist()
+        return 100 * (cancelled / windows) / (chroma / photos or 1.0) if windows else math.nan
 
 
 def _cancelled(ab: Tensor) -> Tensor:

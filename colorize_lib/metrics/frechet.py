@@ -1,5 +1,7 @@
 """The Fréchet distance between two sets of photos."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,8 +17,8 @@ class Frechet:
 
     Each photo becomes the averages of a network's last feature maps; the distance
     is that of the two Gaussians with these features' means and covariances
-    (Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017).  It is
-    computed by torchmetrics.  Distances from different features or different
+    (Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017), see
+    `frechet_distance`.  Distances from different features or different
     numbers of photos cannot be compared.
 
     Args:
@@ -31,38 +33,90 @@ class Frechet:
     """
 
     def __init__(self, device: torch.device | str | None = None, features: str = "efficientnet"):
-        from torchmetrics.image.fid import FrechetInceptionDistance
-
         if features not in ("efficientnet", "inception"):
             raise ValueError(f"no features are called '{features}': choose efficientnet or inception")
         self.name = {"efficientnet": "frechet", "inception": "fid"}[features]
         self.features = {"efficientnet": FRECHET_NETWORK, "inception": "inception"}[features]
-        if features == "inception":
-            _fetch_inception()
         device = default_device(device)
-        if device.type == "mps":  # it has no float64, which torchmetrics' sums are in
+        if device.type == "mps":  # where not every step of the networks' resizing exists
             device = torch.device("cpu")
-        self._fid = FrechetInceptionDistance(
-            feature=EfficientNetFeatures() if features == "efficientnet" else 2048,
-            normalize=True,
-        ).to(device)
+        self._device = device
+        self._network = (EfficientNetFeatures() if features == "efficientnet" else _inception()).to(device)
+        self.reset()
 
+    @torch.no_grad()
     def update(self, rgb: Tensor, real: bool) -> None:
         """Add photos, (B, 3, H, W) in [0, 1]: true ones (`real`), or coloured ones."""
-        self._fid.update(rgb.to(self._fid.device), real=real)
+        features = self._network(rgb.to(self._device)).cpu()
+        (self._true if real else self._coloured).append(features)
 
     def compute(self) -> float:
         """The distance between the coloured and the true photos added so far."""
-        return max(0.0, self._fid.compute().item())  # equal photos can give -1e-4
+        return frechet_distance(*self.seen())
+
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """The features of the coloured and of the true photos added so far, (N, D) and (M, D)."""
+        self._true = [torch.cat(self._true)]  # once for all generators
+        return torch.cat(self._coloured), self._true[0]
 
     def reset(self, keep_true: bool = False) -> None:
         """Forget all photos, or, with `keep_true`, the coloured ones: the true ones serve the next generator, too."""
-        self._fid.reset_real_features = not keep_true
-        self._fid.reset()
+        self._coloured: list[Tensor] = []
+        if not keep_true:
+            self._true: list[Tensor] = []
+
+
+def frechet_distance(one: Tensor, other: Tensor, counts: Tensor | None = None) -> float:
+    """|m - m'|² + Tr(C + C' - 2 (C C')^½), with the means m and covariances C of two sets of features.
+
+    The trace of the root is the sum of the singular values of A B^T, if A^T A = C and
+    B^T B = C': no covariance is needed, whose side is often larger than the number of photos.
+
+    Args:
+        one, other: features, (N, D) and (M, D).
+        counts: how often each photo counts, (N,), for two sets of the same photos; None: once.
+
+    Returns:
+        The distance; NaN for a set of fewer than two photos.
+    """
+    (mean, root), (other_mean, other_root) = (_gaussian(features, counts) for features in (one, other))
+    if not (len(root) and len(other_root)):
+        return math.nan
+    cross = torch.linalg.svdvals(root @ other_root.T).sum()
+    spread = root.square().sum() + other_root.square().sum() - 2 * cross
+    return max(0.0, ((mean - other_mean).square().sum() + spread).item())  # equal photos can give -1e-12
+
+
+def _gaussian(features: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The mean, (D,), and a root of the covariance, (K, D); of fewer than two photos, a root without rows."""
+    counts = torch.ones(len(features)) if counts is None else counts
+    total = counts.sum().double()
+    kept = counts > 0
+    counts, features = counts[kept].double(), features[kept].double()
+    mean = counts @ features / total
+    root = (features - mean) * (counts / (total - 1)).sqrt()[:, None]
+    if total < 2:
+        return mean, root[:0]
+    return mean, torch.linalg.qr(root, mode="r").R if len(root) > root.shape[1] else root
+
+
+def _inception() -> nn.Module:
+    """RGB in [0, 1], (B, 3, H, W) → (B, 2048), as in published FIDs; its weights are downloaded, if needed."""
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    _fetch_inception()
+    return nn.Sequential(_Bytes(), NoTrainInceptionV3("inception-v3-compat", ["2048"]))
+
+
+class _Bytes(nn.Module):
+    """RGB in [0, 1] → uint8, rounded down, as torchmetrics does."""
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return (rgb * 255).byte()
 
 
 def _fetch_inception() -> None:
-    """Download Inception's weights, if needed, to torch's hub folder, where torchmetrics looks for them."""
+    """Download Inception's weights to torch's hub folder, where torchmetrics looks for them."""
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
     except ImportError as error:

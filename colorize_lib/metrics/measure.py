@@ -1,13 +1,11 @@
 """Generators measured on photos, beside the baselines and the truth: a table."""
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +15,41 @@ from ..color import fit_to_gamut, lab_to_rgb, merge_lab, to_rgb
 from ..data import Batch, DataLoaders, validation_batches
 from ..models import predict_ab
 from ..photos.folders import Photos
-from .formulas import BalancedAuC, Blotches, ab_error, auc, colourfulness, delta_e, psnr, ssim
-from .frechet import Frechet
+from .formulas import (
+    BalancedAuC,
+    Blotches,
+    PerPhoto,
+    Pooled,
+    ab_error,
+    auc,
+    colourfulness,
+    delta_e,
+    psnr,
+    ssim,
+)
+from .frechet import Frechet, frechet_distance
 
-Table = dict[str, dict[str, float]]  # {row: {column: value}}
+
+class Row(dict[str, float]):
+    """{column: value} of one guess, which can be computed anew for some of the photos.
+
+    Args:
+        columns: {column: counts → value}; `counts`, (N,), says how often each photo counts, None: once.
+    """
+
+    def __init__(self, columns: Mapping[str, Callable[[Tensor | None], float]]):
+        super().__init__({name: compute(None) for name, compute in columns.items()})
+        self._columns = columns
+
+    def counted(self, counts: Tensor, columns: Iterable[str] | None = None) -> dict[str, float]:
+        """These columns, or all, with each photo counted as often as `counts`, (N,), says."""
+        return {name: self._columns[name](counts) for name in columns or self}
+
+    def __reduce__(self):  # a copy, or one from another process, has the values alone
+        return dict, (dict(self),)
+
+
+Table = Mapping[str, Mapping[str, float]]  # {row: {column: value}}
 
 BASELINES = ("grey", "mean colour", "true")  # the rows that every table has
 MOST_FACTOR = (
@@ -71,43 +100,15 @@ class Comparison:
         return lab_to_rgb(self.true_lab)
 
 
-class Accumulator(Protocol):
-    """Something that takes in predictions beside the truth, batch by batch, and computes one number."""
-
-    def update(self, predicted: Tensor, true: Tensor) -> None: ...
-
-    def compute(self) -> float: ...
-
-
-class PerPhoto:
-    """A formula that gives one value per photo, reduced over all photos.
-
-    Args:
-        formula: (predicted, true) → (B,).
-        reduce: the values of all photos → one number, as a tensor.
-    """
-
-    def __init__(
-        self, formula: Callable[[Tensor, Tensor], Tensor], reduce: Callable[[Tensor], Tensor] = torch.mean
-    ):
-        self.formula, self.reduce = formula, reduce
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all photos."""
-        self._values: list[Tensor] = []
-
-    def update(self, predicted: Tensor, true: Tensor) -> None:
-        """Add photos, in the form that the formula takes."""
-        self._values.append(self.formula(predicted, true).cpu().double())
-
-    def compute(self) -> float:
-        """The value over all photos added so far; NaN without any."""
-        return self.reduce(torch.cat(self._values)).item() if self._values else math.nan
-
-
 def _colourfulness_difference(predicted: Tensor, true: Tensor) -> Tensor:
     return colourfulness(predicted, absolute=True) - colourfulness(true, absolute=True)
+
+
+class _MeanDifference(PerPhoto):
+    """The absolute value of a mean difference."""
+
+    def value(self, sums: Tensor) -> float:
+        return abs(super().value(sums))
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,13 @@ class Metric:
         heading: the column's heading in a printed table.
         decimals: number of decimals in a printed table.
         inputs: function that picks the two tensors of a `Comparison` to compare.
-        start: makes a new, empty `Accumulator`.
+        start: makes a new, empty `Pooled`.
     """
 
     heading: str
     decimals: int
     inputs: Callable[[Comparison], tuple[Tensor, Tensor]]
-    start: Callable[[], Accumulator]
+    start: Callable[[], Pooled]
 
 
 _AB = attrgetter("ab", "true_ab")
@@ -146,12 +147,10 @@ METRICS = {
         "CF absolute", 1, _RGB, lambda: PerPhoto(lambda rgb, _: colourfulness(rgb, absolute=True))
     ),
     # How far the colourfulness is from the true one: the difference of the two means, as papers report it …
-    "delta_cf": Metric(
-        "ΔCF", 1, _RGB, lambda: PerPhoto(_colourfulness_difference, lambda values: values.mean().abs())
-    ),
+    "delta_cf": Metric("ΔCF", 1, _RGB, lambda: _MeanDifference(_colourfulness_difference)),
     # … and photo by photo, so that a dull photo cannot make up for a gaudy one.
     "delta_cf_each": Metric(
-        "ΔCF each", 1, _RGB, lambda: PerPhoto(_colourfulness_difference, lambda values: values.abs().mean())
+        "ΔCF each", 1, _RGB, lambda: PerPhoto(lambda rgb, true: _colourfulness_difference(rgb, true).abs())
     ),
 }
 QUICK = ("ab_error", "psnr", "colourfulness")
@@ -173,7 +172,7 @@ def measure(
     frechet: Frechet | None = None,
     *,
     metrics: str | Sequence[str] = QUICK,
-) -> dict[str, float]:
+) -> Row:
     """Measure predictions on a data set.
 
     Args:
@@ -201,8 +200,10 @@ def measure(
             column.update(*METRICS[name].inputs(comparison))
         if frechet is not None:
             frechet.update(comparison.rgb, real=False)
-    values = {name: column.compute() for name, column in columns.items()}
-    return values if frechet is None else values | {frechet.name: frechet.compute()}
+    compute = {name: column.compute for name, column in columns.items()}
+    return Row(
+        compute if frechet is None else compute | {frechet.name: partial(frechet_distance, *frechet.seen())}
+    )
 
 
 @torch.no_grad()
@@ -212,7 +213,7 @@ def measure_generator(
     frechet: Frechet | None = None,
     *,
     metrics: str | Sequence[str] = QUICK,
-) -> dict[str, float]:
+) -> Row:
     """`measure` for a generator, in eval mode; its mode is restored."""
     with eval_mode(generator):
         return measure(lambda batch: predict_ab(generator, batch), batches, frechet, metrics=metrics)
@@ -242,7 +243,7 @@ def evaluate(
     metrics: str | Sequence[str] = QUICK,
     match: tuple[str, str] | None = None,
     progress: bool = True,
-) -> Table:
+) -> dict[str, Row]:
     """Measure generators beside the baselines and the truth.
 
     What is measured is what `Colorizer` paints with them: the factor that weights
@@ -282,10 +283,10 @@ def evaluate(
     def with_bar(name: str) -> Iterable[Batch]:
         return tqdm(batches, name, leave=False, file=sys.stdout, disable=None if progress else True)
 
-    def row(name: str, predict: Callable[[Batch], Tensor]) -> dict[str, float]:
+    def row(name: str, predict: Callable[[Batch], Tensor]) -> Row:
         return measure(predict, with_bar(name), frechet, metrics=metrics)
 
-    def generator_row(name: str, network: nn.Module, factor: float = 1.0) -> dict[str, float]:
+    def generator_row(name: str, network: nn.Module, factor: float = 1.0) -> Row:
         with eval_mode(network):
             return row(name, lambda batch: predict_ab(network, batch) * factor)
 

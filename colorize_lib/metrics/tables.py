@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .measure import METRICS, Table
+from .sources import Leads
 
 # Heading and decimals of each column.
 _COLUMNS = {name: (metric.heading, metric.decimals) for name, metric in METRICS.items()} | {
@@ -41,16 +42,17 @@ def _row_with_shares(
     return wider
 
 
-def format_table(table: Table, width: int | None = None) -> str:
+def format_table(table: Table, width: int | None = None, columns: Iterable[str] = _COLUMNS) -> str:
     """The table as text, one line per row; the columns that all rows have, in the order of the first row.
 
     Args:
         table: {name: row}, as `evaluate` returns it.
         width: largest width of the text, in characters; a wider table is broken into blocks of columns.
+        columns: the columns to show.
     """
     names = max(12, *(len(name) + 1 for name in table))
     first = next(iter(table.values()))
-    columns = [name for name in first if name in _COLUMNS and all(name in row for row in table.values())]
+    columns = [name for name in first if name in columns and all(name in row for row in table.values())]
     blocks = _blocks(columns, None if width is None else width - names)
     return "\n\n".join("\n".join(_lines(table, block, names)) for block in blocks)
 
@@ -82,6 +84,23 @@ def _cell(column: str, value: float) -> str:
     return f"{text:>{_width(column)}}"
 
 
+def format_leads(leads: Leads) -> str:
+    """The leads as text, one line per source: difference ± margin."""
+    columns = list(next(iter(leads.values())))
+    names = max(12, *(len(name) + 1 for name in leads))
+    lines = [" " * names + "".join(f"{_COLUMNS[column][0]:>18}" for column in columns)]
+    for source, lead in leads.items():
+        lines.append(
+            f"{source:<{names}}" + "".join(f"{_lead(column, *lead[column]):>18}" for column in columns)
+        )
+    return "\n".join(lines)
+
+
+def _lead(column: str, difference: float, margin: float) -> str:
+    decimals = _COLUMNS[column][1]
+    return "–" if math.isnan(difference + margin) else f"{difference:+.{decimals}f} ± {margin:.{decimals}f}"
+
+
 def table_csv(table: Table) -> str:
     """The table as CSV, one line per row; an undefined value (NaN) is left empty."""
     text = io.StringIO()
@@ -96,8 +115,15 @@ def table_csv(table: Table) -> str:
 
 def table_json(table: Table, **about: object) -> str:
     """The table as JSON, under "table", beside the entries of `about`; infinity and NaN become null."""
-    rows = {
-        name: {column: value if math.isfinite(value) else None for column, value in row.items()}
-        for name, row in table.items()
-    }
-    return json.dumps({**about, "table": rows}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(_finite({**about, "table": table}), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def _finite(value: object) -> object:
+    """With None in place of infinity and NaN, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
