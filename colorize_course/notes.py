@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from html import escape
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -118,17 +119,22 @@ class Notes:
         }
 
     def predict(self, key: str) -> Page:
-        """A row of buttons for a guess.  The browser keeps it, and `summary` says whether it was right."""
-        choice = self._answers.PREDICTIONS[key]
-        buttons = "".join(
-            f'<button type="button" aria-pressed="false">{_code(o)}</button>' for o in choice.options
-        )
+        """A guess: buttons, or a box for a number.  The browser keeps it, and `summary` says whether it was right."""
+        question = self._answers.PREDICTIONS[key]
+        if isinstance(question, Number):
+            ways = '<input type="text" inputmode="decimal" size="8" aria-label="Your number"> <button type="button">This is my guess</button>'
+            asks, text = "Type a number", "a number"
+        else:
+            options = mixed(question)
+            ways = "".join(
+                f'<button type="button" aria-pressed="false">{_code(option)}</button>' for option in options
+            )
+            asks, text = "Choose one", "  |  ".join(options)
         body = (
-            f'<div role="group" aria-label="{escape(choice.asks)}">{buttons}</div>'
-            '<p role="status">What do you think? Choose one, then run the next cell.</p>'
+            f'<div role="group" aria-label="{escape(question.asks)}">{ways}</div>'
+            f'<p role="status">What do you think? {asks}, then run the next cell.</p>'
         )
-        text = "Your guess: " + "  |  ".join(choice.options)
-        return _page("predict", body, text, {"key": f"{self.lesson}/{key}"})
+        return _page("predict", body, f"Your guess: {text}", {"key": f"{self.lesson}/{key}"})
 
     def check(self, theirs: Any) -> Any:
         """Judge what the learner wrote, and say so in a sentence.
@@ -181,10 +187,9 @@ class Notes:
     def summary(self) -> Page:
         """How often the guesses were right, which functions are the learner's own, and the quiz's marks."""
         predictions = [
-            {"key": f"{self.lesson}/{key}", "asks": _code(choice.asks), "right": choice.right,
-             "options": [_code(option) for option in choice.options]}
-            for key, choice in self._answers.PREDICTIONS.items()
-        ]  # fmt: skip
+            {"key": f"{self.lesson}/{key}", "asks": _code(question.asks)} | _marks(question)
+            for key, question in self._answers.PREDICTIONS.items()
+        ]
         mine = [name for name, passed in self.turns.items() if passed]
         turns = f"Your turns: {len(mine)} of {len(self.turns)} run with your code." if self.turns else ""
         if mine:
@@ -195,6 +200,19 @@ class Notes:
         )
         data = {"key": f"{self.lesson}/quiz", "predictions": json.dumps(predictions)}
         return _page("summary", body, turns, data)
+
+
+def mixed(choice: Choice) -> list[str]:
+    """The answers in an order that follows from the texts alone, so that the place of the right one tells nothing."""
+    return sorted(choice.options, key=lambda option: sha256(f"{choice.asks}/{option}".encode()).digest())
+
+
+def _marks(question: Choice | Number) -> dict[str, Any]:
+    """What a guess is compared with, and what is shown when it is wrong."""
+    if isinstance(question, Number):
+        return {"right": question.right, "within": question.within, "answer": f"{question.right:g}"}
+    right = question.options[question.right]
+    return {"right": right.replace("`", ""), "answer": _code(right)}  # a button's text has no backticks
 
 
 def _page(kind: str, body: str, text: str, data: dict[str, str]) -> Page:

@@ -15,16 +15,30 @@
   }
 
   function predict() {
-    const buttons = [...root.querySelectorAll("button")], key = root.dataset.key;
+    const buttons = [...root.querySelectorAll("button")], typed = root.querySelector("input"), key = root.dataset.key;
     const shown = folded();
     function show(guess) {
-      buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === guess));
-      if (guess === null) return;
+      if (typeof guess !== "string") return;
+      if (typed) typed.value = guess;
+      else buttons.forEach(button => button.setAttribute("aria-pressed", button.textContent === guess));
       status.textContent = "Noted. " + (shown ? "What came out is open now, below." : "Now run the next cell.");
       shown?.();
     }
-    buttons.forEach((button, i) => button.onclick = () => { save(key, i); show(i); });
+    function note(guess) {
+      if (typed && !(number(guess) < Infinity)) status.textContent = "A number, please, such as 12 or 0.5.";
+      else { save(key, guess); show(guess); }
+    }
+    buttons.forEach(button => button.onclick = () => note(typed ? typed.value.trim() : button.textContent));
+    if (typed) typed.onkeydown = event => { if (event.key === "Enter") note(typed.value.trim()); };
     show(load(key));
+  }
+
+  // A number as it is typed: with a comma or a point, with or without %.
+  function number(typed) {
+    return typed === "" ? NaN : Number(typed.replace(",", ".").replace("%", ""));
+  }
+  function near(typed, right, within) {
+    return Math.abs(number(typed) - right) <= within + 1e-9;
   }
 
   // In a rendered page nobody runs the next cell: its output waits for the guess.
@@ -46,8 +60,7 @@
       return typed ? typed.value.trim() : item.querySelector("input:checked")?.value ?? "";
     }
     function right(item) {
-      const answer = answerOf(item).replace(",", ".").replace("%", "");
-      return answer !== "" && Math.abs(Number(answer) - Number(item.dataset.right)) <= Number(item.dataset.within ?? 0) + 1e-9;
+      return near(answerOf(item), Number(item.dataset.right), Number(item.dataset.within ?? 0));
     }
     function mark() {
       for (const item of items) {
@@ -75,18 +88,22 @@
 
   function summary() {
     const predictions = JSON.parse(root.dataset.predictions), list = root.querySelector("ul");
+    function right(one, guess) {
+      return typeof one.right === "number" ? near(guess, one.right, one.within) : guess === one.right;
+    }
+    function plain(text) {
+      return text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+    }
     function show() {
       if (!root.isConnected) return window.removeEventListener(changed, show);
-      const guesses = predictions.map(one => load(one.key));
-      const made = guesses.filter(guess => guess !== null).length;
-      const right = predictions.filter((one, i) => guesses[i] === one.right).length;
+      const made = predictions.map(one => [one, load(one.key)]).filter(([, guess]) => typeof guess === "string");
+      const good = made.filter(([one, guess]) => right(one, guess)).length;
       const marks = load(root.dataset.key);
-      status.textContent = (made ? `Your guesses: ${right} of ${made} right` : "Your guesses: none yet")
-        + (0 < made && made < predictions.length ? `, ${predictions.length - made} not made. ` : ". ")
+      status.textContent = (made.length ? `Your guesses: ${good} of ${made.length} right` : "Your guesses: none yet")
+        + (0 < made.length && made.length < predictions.length ? `, ${predictions.length - made.length} not made. ` : ". ")
         + (marks ? `Your quiz: ${marks.right} of ${marks.of}.` : "Your quiz: not marked yet.");
-      list.innerHTML = predictions.map((one, i) => guesses[i] === null ? "" :
-        `<li>${guesses[i] === one.right ? "✓" : "✗"} ${one.asks} You said: ${one.options[guesses[i]]}`
-        + (guesses[i] === one.right ? "" : `. It is: ${one.options[one.right]}`) + "</li>").join("");
+      list.innerHTML = made.map(([one, guess]) => `<li>${right(one, guess) ? "✓" : "✗"} ${one.asks} You said: ${plain(guess)}`
+        + (right(one, guess) && !one.within ? "" : `. It is: ${one.answer}`) + "</li>").join("");
     }
     window.addEventListener(changed, show);
     show();

@@ -1,6 +1,7 @@
 """The learner's notes: checks, guesses, the quiz.  In a browser: test_browser.py."""
 
 import random
+from html import unescape
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from colorize_course import Choice, Notes, NotYet, Number, expect, expect_not, e
 
 ANSWERS = """
 from colorize_course import Choice, Number, expect_same
-PREDICTIONS = {"light": Choice("How <much> light?", ["a fifth", "a half"], 0)}
+PREDICTIONS = {"light": Choice("How <much> light?", ["a fifth", "a half"], 0), "photos": Number("How many?", 13, 2)}
 QUIZ = [Choice("Is `x` grey?", ["yes", "no"], 1, "It is not."), Number("1 / 8?", 0.125, 0.001)]
 
 def double(x):
@@ -188,6 +189,28 @@ def test_a_guess_is_readable_without_a_kernel(lesson):
     assert "a half" in repr(page)
     assert 'aria-label="How &lt;much&gt; light?"' in page._repr_html_()
     assert page._repr_html_().count("<button") == 2
+
+
+def test_a_guess_may_be_a_number(lesson):
+    page = lesson.predict("photos")
+    assert repr(page) == "Your guess: a number"
+    assert page._repr_html_().count('type="text"') == 1
+    assert "13" not in page._repr_html_().replace(
+        page._repr_html_().split("<style>")[1].split("</style>")[0], ""
+    )
+
+
+def test_the_summary_knows_what_is_right_whatever_the_order_of_the_buttons(lesson):
+    html = unescape(lesson.summary()._repr_html_())
+    assert '"right": "a fifth"' in html
+    assert '"right": 13, "within": 2' in html
+
+
+def test_buttons_keep_their_order_and_lose_none():
+    choices = [Choice(f"{i}?", ["a", "b", "c"], 0) for i in range(20)]
+    assert all(notes.mixed(choice) == notes.mixed(choice) for choice in choices)
+    assert {tuple(sorted(notes.mixed(choice))) for choice in choices} == {("a", "b", "c")}
+    assert {notes.mixed(choice).index("a") for choice in choices} == {0, 1, 2}
 
 
 def test_the_quiz_is_readable_without_a_kernel(lesson):

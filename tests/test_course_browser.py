@@ -24,8 +24,9 @@ def page(tmp_path_factory):
 
     notes = Notes(LESSON)
     cells = [
+        f'<div class="jp-Cell celltag_predict">{notes.predict("chroma")._repr_html_()}</div>',
+        '<div class="jp-Cell celltag_predicted"><div class="jp-Cell-outputWrapper">bars</div></div>',
         f'<div class="jp-Cell celltag_predict">{notes.predict("half")._repr_html_()}</div>',
-        '<div class="jp-Cell celltag_predicted"><div class="jp-Cell-outputWrapper">a fifth</div></div>',
         f'<div class="jp-Cell">{notes.quiz()._repr_html_()}</div>',
         f'<div class="jp-Cell">{notes.summary()._repr_html_()}</div>',
     ]
@@ -45,7 +46,7 @@ def page(tmp_path_factory):
 def test_the_output_waits_for_the_guess(page):
     assert page.locator(".jp-Cell-outputWrapper").is_hidden()
     assert "Your guesses: none yet" in page.locator("[data-kind=summary] [role=status]").inner_text()
-    button = page.locator("[data-kind=predict] button").first
+    button = page.get_by_role("button", name="in the middle")
     button.focus()
     page.keyboard.press("Enter")
     assert button.get_attribute("aria-pressed") == "true"
@@ -54,11 +55,25 @@ def test_the_output_waits_for_the_guess(page):
 
 
 def test_a_guess_is_still_there_when_the_page_is_opened_again(page):
-    page.locator("[data-kind=predict] button").nth(1).click()
+    page.get_by_role("button", name="near white").click()
     page.reload()
-    assert page.locator("[data-kind=predict] button").nth(1).get_attribute("aria-pressed") == "true"
+    assert page.get_by_role("button", name="near white").get_attribute("aria-pressed") == "true"
     assert "Your guesses: 0 of 1 right" in page.locator("[data-kind=summary] [role=status]").inner_text()
-    assert "It is: about a fifth" in page.locator("[data-kind=summary] li").inner_text()
+    assert "It is: in the middle" in page.locator("[data-kind=summary] li").inner_text()
+
+
+def test_a_number_is_a_guess(page):
+    box, said = (page.locator(f"[data-kind=predict] {what}") for what in ("input", "[role=status]"))
+    box.fill("a lot")
+    page.get_by_role("button", name="This is my guess").click()
+    assert "A number, please" in said.last.inner_text()
+    box.fill("24,5 %")
+    box.press("Enter")
+    assert "Noted" in said.last.inner_text()
+    page.reload()
+    assert box.input_value() == "24,5 %"
+    assert "Your guesses: 1 of 2 right" in page.locator("[data-kind=summary] [role=status]").inner_text()
+    assert "You said: 24,5 %. It is: 21" in page.locator("[data-kind=summary] li").first.inner_text()
 
 
 def test_the_quiz_is_marked(page):

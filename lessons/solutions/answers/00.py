@@ -8,10 +8,7 @@ PREDICTIONS = {
     "hidden": Choice(
         "Is there any colour hidden in the grey file?", ["yes, the network finds it again", "no, none at all"], 1
     ),
-    "share": Choice(
-        "On how many of the sample photos is the guess nearer to the truth than grey?",
-        ["on all of them", "on more than half, not on all", "on less than half"], 1,
-    ),
+    "share": Number("On how many per cent of the sample photos is the guess nearer to the truth than grey?", 68, 8),
     "louder": Choice(
         "With a saturation of 4, is the mean colour four times as strong?", ["yes", "less", "more"], 1
     ),

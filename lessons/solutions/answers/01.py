@@ -13,10 +13,7 @@ PREDICTIONS = {
         "What do the pictures of the three lamps look like?",
         ["quite different from each other", "much the same, but for the bird", "all three the same"], 1,
     ),
-    "half": Choice(
-        "How much light does a pixel of 0.5 send out?",
-        ["about a fifth of full light", "about half", "about three quarters"], 0,
-    ),
+    "half": Number("How many per cent of full light does a pixel of 0.5 send out?", 21, 5),
     "luminance": Choice("Which lamp counts most for how light a colour looks?", ["red", "green", "blue"], 1),
     "chroma": Choice(
         "At which lightness do photos have their strongest colours?",

@@ -22,17 +22,12 @@ PREDICTIONS = {
         "Which of these teaches the network colours that do not exist?",
         ["mirror left-right", "random crops", "a random change of hue"], 2,
     ),
-    "leak": Choice(
-        "How many of the 22 photos that you now validate with have been trained on?",
-        ["none", "two or three", "more than half"], 2,
-    ),
+    "leak": Number("How many of the 22 photos that you now validate with have been trained on?", 13, 4),
     "where": Choice(
         "Where on the a*b* plane are most pixels?",
         ["spread out evenly", "close to grey", "in a few strong colours"], 1,
     ),
-    "average": Choice(
-        "How many of the photos are yellowish on average?", ["about half", "about two thirds", "about four fifths"], 2
-    ),
+    "average": Number("How many per cent of the photos are yellowish on average?", 81, 7),
     "dress": Choice(
         "Red in 60 of 100 cases, blue in 40. Which single answer has the smallest mean absolute error?",
         ["red", "blue", "purple, in the middle"], 0,
