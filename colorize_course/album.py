@@ -65,18 +65,27 @@ def colour_samples(colorizer: Colorizer, side: int = 256) -> dict[str, Coloured]
     return album
 
 
-def one_of_each_kind(album: dict[str, Coloured], count: int, *, worst: bool = False) -> list[Coloured]:
-    """The best guess of each kind of photo, the best ones first; the worst, if asked for.
+def _colourful(album: dict[str, Coloured]) -> list[Coloured]:
+    """The half of the photos that has more colour, the best guesses first: smallest error as a share of grey's.
 
-    Only of the half of the photos that has more colour: where there is hardly any, there is little to guess.
-    Best: the smallest error as a share of grey's.
+    Where there is hardly any colour, there is little to guess.
     """
     middle = np.median([one.of_grey for one in album.values()])
     colourful = [one for one in album.values() if one.of_grey >= middle]
+    return sorted(colourful, key=lambda one: one.error / one.of_grey)
+
+
+def one_of_each_kind(album: dict[str, Coloured], count: int) -> list[Coloured]:
+    """The best guess of each kind of photo, the best ones first; of the more colourful half."""
     chosen: dict[str, Coloured] = {}
-    for one in sorted(colourful, key=lambda one: one.error / one.of_grey, reverse=worst):
+    for one in _colourful(album):
         chosen.setdefault(one.kind, one)
     return list(chosen.values())[:count]
+
+
+def worst(album: dict[str, Coloured], count: int) -> list[Coloured]:
+    """The worst guesses, of whatever kind, the worst first; of the more colourful half."""
+    return _colourful(album)[::-1][:count]
 
 
 def crop(rgb: np.ndarray, aspect: float = 4 / 3) -> np.ndarray:
@@ -113,8 +122,9 @@ def show_beside_truth(chosen: Sequence[Coloured]) -> None:
 def show_shares(shares: Sequence[float]) -> None:
     """How the errors lie, as shares of grey's: a histogram."""
     _, ax = plt.subplots(figsize=(7, 2.6))
-    ax.hist(np.clip(shares, 0, 2), bins=np.arange(0, 2.01, 0.1).tolist())
+    ax.hist(np.clip(shares, 0, 2.05), bins=np.arange(0, 2.11, 0.1).tolist())
     ax.axvline(1, color=ACCENT)
     ax.text(1.02, ax.get_ylim()[1] * 0.9, "grey", color=ACCENT)
-    ax.set(xlabel="error of the guess / error of grey (2: two or more)", ylabel="photos")
+    ax.set(xlabel="error of the guess / error of grey", ylabel="photos")
+    ax.set_xticks([0, 0.5, 1, 1.5, 2.05], ["0", "0.5", "1", "1.5", "2 or more"])
     plt.show()

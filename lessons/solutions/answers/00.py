@@ -1,8 +1,10 @@
 """Lesson 00: what is asked, our answers, and typical mistakes."""
 
 import numpy as np
+import torch
+from torch import nn
 
-from colorize_course import Choice, Number, expect_same
+from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_shape
 
 PREDICTIONS = {
     "hidden": Choice(
@@ -14,6 +16,10 @@ PREDICTIONS = {
     ),
     "finer": Choice(
         "The network sees 512 pixels a side instead of 256. Are its colours nearer to the truth?", ["yes, it sees more", "no"], 1
+    ),
+    "by_heart": Choice(
+        "A network that knows one photo by heart gets another one. What will it paint?",
+        ["this photo's true colours, nearly", "the colours of the photo that it knows", "nearly nothing: it stays grey"], 1,
     ),
 }  # fmt: skip
 
@@ -86,3 +92,82 @@ def share_below_one__the_count(shares):
 
 def share_below_one__one_included(shares):
     return sum(share <= 1 for share in shares) / len(shares)
+
+
+# --- A network of your own
+
+
+def learn(network, L, ab, steps):
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.005)
+    for _ in range(steps):
+        guess = network(L)
+        error = (guess - ab).abs().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return error.item()
+
+
+def check_learn(theirs):
+    L, ab = torch.randn(1, 1, 6, 5), torch.randn(1, 2, 6, 5)
+
+    def fresh():
+        torch.manual_seed(1)
+        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+    network = fresh()
+    apart = (network(L) - ab).detach()
+    first = theirs(network, L, ab, 1)
+    expect_shape(first, ())
+    expect_not(first, apart.mean(), "The signs cancel: take the absolute differences, then the mean.")
+    expect_not(
+        first, apart.square().mean(), "That is the mean of the squares: take the absolute differences."
+    )
+    expect_not(first, apart.abs().sum(), "That is the sum of the differences: take their mean.")
+    expect_same(first, apart.abs().mean(), "The error is the mean of |guess − ab|, with guess = network(L).")
+    still = all(map(torch.equal, network.parameters(), fresh().parameters()))
+    expect(
+        not still,
+        "No weight has moved. `error.backward()` finds the directions, before the optimizer's step.",
+    )
+    yours, ours = fresh(), fresh()
+    last, right = theirs(yours, L, ab, 30), learn(ours, L, ab, 30)
+    expect(
+        last < first,
+        "After 30 steps the error is not smaller than in the first. Is `zero_grad` before `backward`?",
+    )
+    expect_same(
+        last,
+        right,
+        "After 30 steps the error is another one than ours: is each step as the stub has it?",
+        0.002,
+    )
+
+
+def learn__with_signs(network, L, ab, steps):
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.005)
+    for _ in range(steps):
+        error = (network(L) - ab).mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return error.item()
+
+
+def learn__squared(network, L, ab, steps):
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.005)
+    for _ in range(steps):
+        error = (network(L) - ab).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return error.item()
+
+
+def learn__no_backward(network, L, ab, steps):
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.005)
+    for _ in range(steps):
+        error = (network(L) - ab).abs().mean()
+        optimizer.zero_grad()
+        optimizer.step()
+    return error.item()
