@@ -19,8 +19,9 @@ def course_map(here: str) -> Drawing:
         920, 300,
         f"Map of the course. You are here: lesson {here}, {LESSONS[here]}. A folder of photos becomes batches (02), "
         "which are split into lightness L and colour ab (01). The generator (03, 06) is given L, and hints where somebody "
-        "knows a colour (10), and guesses ab. Both together are the coloured photo (00, 09). The judge (04) compares guessed with true colours; "
-        "training (05, 07) sends what the losses say back to the generator. The result is measured (08).",
+        "knows a colour (10), and guesses ab. Both together are the coloured photo (00, 09). The judge (04) is given L with one "
+        "ab at a time, guessed or true, and says how real it looks; training (05, 07) sends what the losses say back to the "
+        "generator. The result is measured (08).",
     )  # fmt: skip
 
     def place(x: float, y: float, width: float, words: str, *lessons: str) -> None:
@@ -53,8 +54,10 @@ def course_map(here: str) -> Drawing:
     drawing.arrow([(530, 91), (598, 91)])
     drawing.words(564, 78, "ab", ink=GREEN, bold=True)
     drawing.arrow([(720, 91), (778, 91)])
-    drawing.arrow([(260, 122), (260, 240), (398, 240)])
-    drawing.words(318, 228, "true ab", ink=GREEN, bold=True)
+    drawing.arrow([(360, 91), (360, 226), (398, 226)], ink=BLUE)
+    drawing.words(346, 160, "L", ink=BLUE, bold=True)
+    drawing.arrow([(260, 122), (260, 254), (398, 254)], ink=GREEN)
+    drawing.words(312, 242, "true ab", ink=GREEN, bold=True)
     drawing.arrow([(546, 91), (546, 160), (512, 160), (512, 206)], ink=GREEN)
     drawing.arrow([(530, 239), (598, 239)])
     drawing.arrow([(712, 206), (712, 174), (430, 174), (430, 124)], ink=RED, dashed=True)

@@ -29,9 +29,10 @@ def gan_loop() -> Drawing:
     drawing.arrow([(760, 132), (790, 132)])
     drawing.arrow([(842, 108), (842, 24), (270, 24), (270, 102)], ink=BLUE, dashed=True)
     drawing.words(556, 13, "“paint so that I say: real”", size=13, ink=BLUE)
-    drawing.arrow([(842, 158), (842, 246), (700, 246), (700, 162)], ink=RED, dashed=True)
-    drawing.words(682, 246, "“which one was painted?”", size=13, ink=RED, anchor="end")
-    drawing.words(80, 176, "the judge sees L, too", size=12, ink=GREY)
+    drawing.arrow([(842, 158), (842, 254), (714, 254), (714, 162)], ink=RED, dashed=True)
+    drawing.words(700, 254, "“which one was painted?”", size=13, ink=RED, anchor="end")
+    drawing.arrow([(80, 160), (80, 230), (680, 230), (680, 162)])
+    drawing.words(250, 218, "the judge is given L, too", size=13, ink=GREY)
     return drawing
 
 
