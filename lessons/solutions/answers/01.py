@@ -17,7 +17,7 @@ PREDICTIONS = {
     "luminance": Choice("Which lamp counts most for how light a colour looks?", ["red", "green", "blue"], 1),
     "chroma": Choice(
         "At which lightness do photos have their strongest colours?",
-        ["near black", "in the middle", "near white", "at all alike"], 1,
+        ["near black", "in the middle", "near white", "the same everywhere"], 1,
     ),
     "blur": Choice("Which picture looks worse?", ["soft colour", "soft lightness", "both look bad"], 1),
     "island": Choice("At which lightness is the island largest?", ["near black", "about the middle", "near white"], 1),
