@@ -18,6 +18,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
+# The cell that installs the package in Colab is no part of a page.
+HIDE := --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=remove-cell
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=1500
 PYTEST := OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FIRST := $(firstword $(sort $(wildcard lessons/*.ipynb)))
@@ -43,8 +45,8 @@ check: .venv
 
 lessons: .venv
 	rm -rf build/lessons
-	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons $(wildcard lessons/*.ipynb)
-	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/lessons/solutions $(wildcard lessons/solutions/*.ipynb)
+	$(BIN)/jupyter nbconvert --execute --to html $(HIDE) --output-dir build/lessons $(wildcard lessons/*.ipynb)
+	$(BIN)/jupyter nbconvert --execute --to html $(HIDE) --output-dir build/lessons/solutions $(wildcard lessons/solutions/*.ipynb)
 	cp -r lessons/figures build/lessons/
 	perl -pi -e 's/(href="[^":]*)\.ipynb/$$1.html/g' build/lessons/*.html build/lessons/solutions/*.html
 	@echo "The course is in build/lessons"

@@ -26,7 +26,7 @@ import address  # noqa: E402
 import house  # noqa: E402
 
 SECTIONS = {
-    "The course": ["lessons/[0-9]*.ipynb"],
+    "The course": ["lessons/[0-9]*.ipynb", "docs/glossary.md"],
     "How to": ["docs/install.md", "docs/photos.md", "docs/own_project.md"],
     "The library": [],  # from the docstrings
     "Weights and numbers": [
