@@ -2,19 +2,19 @@
 
     python examples/classes.py PHOTOS --out runs/classes --minutes 5
 
-L1 answers a doubt with the mean of all colours that might be right, which is grey.
+L1 answers a doubt with a median of all colours that might be right, which is dull.
 Here the network gives each pixel a probability for every colour, and the answer is
-made of those afterwards.  The paper's numbers: cells of the ab plane 10 units wide,
-313 of which hold a colour that can be shown (section 2.1); the answer is the
-annealed mean of their centres at a temperature of 0.38, between the mean of all
-(1) and the most probable one (0) (section 2.3).  Left out here: the paper's soft
-targets, over the five nearest cells, and the greater weight of rare colours.
+made of those afterwards.  From the paper: cells of the ab plane 10 units wide;
+a target shared by the five nearest cells (section 2.1); more weight for rare colours
+(section 2.2); the answer is the annealed mean of the cells' centres at a temperature
+of 0.38, between the mean of all (1) and the most probable one (0) (section 2.3).
 
 What a new method needs is in this file: a `Generator` that says how its output
 becomes ab, a `Method` with one step, and a row in each of three tables.
 """
 
 import argparse
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -32,6 +32,10 @@ from colorize_lib import (
     rgb_to_lab,
     split_lab,
 )
+from colorize_lib.color import AB_SCALE
+
+EVERY_FOURTH = slice(2, None, 4)
+PLACES = ..., EVERY_FOURTH, EVERY_FOURTH  # the network predicts at a quarter of the resolution
 
 
 def ab_cells(width: float = 10.0) -> Tensor:
@@ -71,21 +75,55 @@ class ColourClasses(ChromaUnet):
         shares = (output.float() / self.temperature).softmax(dim=1)
         return torch.einsum("bqhw,qc->bchw", shares, self.cells)
 
-    def classes(self, ab: Tensor) -> Tensor:
-        """The numbers of the cells nearest to ab (B, 2, H, W): (B, H, W)."""
-        return torch.cdist(ab.movedim(1, -1).flatten(0, 2), self.cells).argmin(dim=1).view_as(ab[:, 0])
+    def soft_targets(self, ab: Tensor, neighbours: int = 5, sigma: float = 5.0) -> Tensor:
+        """What the logits are to learn from ab (B, 2, H, W): shares of the nearest cells, (B, Q, H, W), 1 in sum.
+
+        The nearer a cell, the greater its share: a Gaussian of `sigma` CIE units (section 2.1).
+        """
+        distances, cells = torch.cdist(ab.movedim(1, -1).flatten(0, 2), self.cells).topk(
+            neighbours, largest=False
+        )
+        shares = (-((AB_SCALE * distances / sigma) ** 2) / 2).softmax(dim=1)
+        targets = torch.zeros(len(shares), len(self.cells), device=ab.device).scatter(1, cells, shares)
+        return targets.view(len(ab), *ab.shape[2:], -1).movedim(-1, 1)
+
+
+def rarity(
+    generator: ColourClasses,
+    batches: Iterable[Mapping[str, Tensor]],
+    uniform: float = 0.5,
+    sigma: float = 5.0,
+) -> Tensor:
+    """A weight for each cell, (Q,): greater where its colours are rare in the photos (section 2.2, equation 4).
+
+    The cells' shares of all pixels are smoothed by a Gaussian and mixed with a uniform share; the weights are one
+    over that, 1 in the mean over the pixels.
+    """
+    targets = (generator.soft_targets(batch["ab"][PLACES]) for batch in batches)
+    shares = torch.stack([target.mean((0, 2, 3)) for target in targets]).mean(dim=0)
+    near = (-((AB_SCALE * torch.cdist(generator.cells, generator.cells) / sigma) ** 2) / 2).softmax(dim=1)
+    weights = 1 / ((1 - uniform) * shares @ near + uniform / len(shares))
+    return weights / (shares @ weights)
 
 
 class Classification:
-    """Cross-entropy between the predicted and the true cells.
+    """Cross-entropy between the predicted and the true shares of the cells.
 
     Args:
-        generator: gives logits, and the classes of ab: a `ColourClasses`.
+        generator: gives logits and soft targets: a `ColourClasses`.
+        weights: a weight for each cell, as `rarity` gives them; None for 1.
         lr, encoder_lr: learning rates of AdamW.
     """
 
-    def __init__(self, generator: nn.Module, *, lr: float = 1e-3, encoder_lr: float | None = None):
-        self.generator, self.renew_norms = generator, False
+    def __init__(
+        self,
+        generator: ColourClasses,
+        *,
+        weights: Tensor | None = None,
+        lr: float = 1e-3,
+        encoder_lr: float | None = None,
+    ):
+        self.generator, self.weights, self.renew_norms = generator, weights, False
         self.networks = {"generator": generator}
         self.optimizers = {"generator": torch.optim.AdamW(parameter_groups(generator, lr, encoder_lr), lr=lr)}
 
@@ -93,7 +131,16 @@ class Classification:
         optimizer = self.optimizers["generator"]
         with accelerator.autocast():
             logits = self.networks["generator"](batch["L"])
-        loss = F.cross_entropy(logits.float(), self.generator.classes(batch["ab"]))
+        places = (
+            ...,
+            slice(2, None, 4),
+            slice(2, None, 4),
+        )  # the network predicts at a quarter of the resolution
+        targets = self.generator.soft_targets(batch["ab"][places])
+        loss = F.cross_entropy(logits[places].float(), targets, reduction="none")
+        if self.weights is not None:
+            loss = loss * self.weights[targets.argmax(dim=1)]
+        loss = loss.mean()
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
@@ -116,7 +163,8 @@ def main() -> None:
     loaders = make_dataloaders(options.photos, size=64)
     recipe = dict(RECIPES["colour_classes", "classes"])
     schedule = recipe.pop("schedule")
-    method = Classification(ColourClasses(), **recipe)
+    generator = ColourClasses().to(loaders.train.device)
+    method = Classification(generator, weights=rarity(generator, loaders.train), **recipe)
     fit(method, loaders, minutes=options.minutes, schedule=schedule, out=options.out)
 
 

@@ -1,6 +1,7 @@
 """The examples: a new loss needs no change to the loop, the metrics or the colorizer; scripts for a folder of photos."""
 
 import importlib.util
+import math
 import re
 
 import pytest
@@ -79,9 +80,30 @@ def test_the_cells_are_those_of_the_colours(classes, photo):
     units = merge_lab(torch.zeros(1, 1, 1, len(cells)), cells.T[None, :, None])[0, 1:]
     assert torch.allclose(units, (units / 10).round() * 10, atol=1e-4)
     generator = classes.ColourClasses(pretrained=False)
-    nearest = generator.cells[generator.classes(ab)].movedim(-1, 1)
+    nearest = generator.cells[generator.soft_targets(ab).argmax(dim=1)].movedim(-1, 1)
     farthest = (merge_lab(torch.zeros_like(ab[:, :1]), ab - nearest)[:, 1:]).abs().max()
     assert farthest < 10  # 5 inside, and a little more at the rim
+
+
+def test_the_five_nearest_cells_share_a_target(classes):
+    """In the middle of a cell of 10 units, the four neighbours are two sigmas away: exp(−2) of its share each."""
+    generator = classes.ColourClasses(pretrained=False)
+    middle = int(generator.cells.norm(dim=1).argmin())  # grey, with cells all around
+    targets = generator.soft_targets(generator.cells[middle].view(1, 2, 1, 1))[0, :, 0, 0]
+    shares, _ = targets.sort(descending=True)
+    assert targets.argmax() == middle
+    assert torch.allclose(
+        shares[:6], torch.tensor([1, *[math.exp(-2)] * 4, 0]) / (1 + 4 * math.exp(-2)), atol=1e-5
+    )
+
+
+def test_rare_colours_weigh_more_and_the_mean_weight_is_one(classes):
+    generator = classes.ColourClasses(width=20.0, pretrained=False)
+    ab = generator.cells[[30] * 9 + [50]].T.view(1, 2, 1, 10).repeat_interleave(4, dim=3).expand(-1, -1, 4, -1)
+    weights = classes.rarity(generator, [{"ab": ab}])
+    shares = generator.soft_targets(ab).mean((0, 2, 3))
+    assert (shares * weights).sum() == pytest.approx(1, abs=1e-5)
+    assert weights[50] > 1.5 * weights[30]
 
 
 @pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.6), (0.5, 0.36 / 0.52), (0.01, 1.0)])
