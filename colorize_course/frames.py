@@ -88,6 +88,21 @@ def knobs(
     return Page(html, f"{alt} (with knobs: {', '.join(settings)})" + (f" {says[at]}" if says else ""))
 
 
+def film(pictures: Sequence[np.ndarray], unit: str, alt: str, width: int = 520, most: int = 20) -> Page:
+    """Pictures that were taken while a network learned, under a slider; the first, before it began.
+
+    Args:
+        pictures: (H, W, 3) uint8, one for each `unit`.
+        unit: what lies between two pictures, such as "epoch".
+        alt: text for those who cannot see them.
+        width: width of the pictures, in pixels.
+        most: number of pictures to show at most, evenly apart.
+    """
+    every = -(-len(pictures) // most)
+    says = [f"after {i} {unit}{'s' * (i != 1)}" for i in range(0, len(pictures), every)]
+    return knobs(pictures[::every], {unit: len(says)}, alt, says=says, width=width)
+
+
 _FIELD = """(() => {
   const root = document.currentScript.closest(".pick-field"), photo = root.querySelector(".photo");
   const [across, down, level] = root.querySelectorAll("input"), field = root.querySelector(".field");

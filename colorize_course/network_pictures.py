@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +15,7 @@ from matplotlib.colors import to_rgb as rgb_of
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from colorize_lib.color import fit_to_gamut, lab_to_rgb
+from colorize_lib.color import AB_SCALE, fit_to_gamut, lab_to_rgb
 from colorize_lib.data import sample_photos
 
 from .display import ACCENT, INK, SOFT, draw_unet, show, to_image, to_rgb
@@ -152,14 +154,6 @@ def _numbers(
     ax.axis("off")
 
 
-def show_per_level(counts: Sequence[int], ylabel: str) -> None:
-    """A bar per level."""
-    _, ax = plt.subplots(figsize=(7, 2.4))
-    ax.bar(range(1, len(counts) + 1), counts)
-    ax.set(xlabel="level (1 is the outermost)", ylabel=ylabel, xticks=range(1, len(counts) + 1))
-    plt.show()
-
-
 def show_fields(photo: Tensor, boxes: Sequence[tuple[int, int, int, int]], first: int = 1) -> None:
     """A photo (3, H, W) with nested boxes (left, top, width, height), numbered from `first`."""
     _, ax = plt.subplots(figsize=(4, 4))
@@ -202,21 +196,50 @@ def show_three(L: Tensor, ab: Tensor, true: Tensor, columns: int = 4, width: flo
     show(pictures, titles, columns=columns, width=width)
 
 
-def show_features(maps: Mapping[str, Tensor], count: int = 2, smooth: int = 1, width: float = 8.5) -> None:
-    """Some channels of each level: those that differ most from place to place.
+@torch.no_grad()
+def show_way_down(network: nn.Module, L: Tensor, blocks: Sequence[Any], count: int = 2) -> None:
+    """Some channels of what each block's way down makes of a photo: those that vary most from place to place.
 
     Args:
-        maps: {title: (1, C, h, w)}.
-        smooth: the side of the squares that are averaged first.
+        L: (1, 1, H, W).
+        blocks: the network's `UnetBlock`s, outermost first.
     """
-    _, axes = plt.subplots(count, len(maps), figsize=(width, width / len(maps) * count + 0.3))
-    for column, (title, values) in zip(axes.T, maps.items(), strict=True):
-        values = F.avg_pool2d(values, smooth)[0].detach().cpu()
+    maps: list[Tensor] = []
+    hooks = [
+        block.down.register_forward_hook(lambda layer, given, output: maps.append(output[0].cpu()))
+        for block in blocks
+    ]
+    network.eval()(L)
+    for hook in hooks:
+        hook.remove()
+    _, axes = plt.subplots(count, len(maps), figsize=(8.5, 8.5 / len(maps) * count + 0.3))
+    for level, (column, values) in enumerate(zip(axes.T, maps, strict=True), start=1):
         for ax, channel in zip(column, values[values.std(dim=(1, 2)).topk(count).indices], strict=True):
             ax.imshow(channel, cmap="gray", interpolation="nearest")
             ax.axis("off")
-        column[0].set_title(title, fontsize=10)
+        column[0].set_title(f"level {level}: {values.shape[-1]}²", fontsize=10)
     plt.show()
+
+
+def kinds_of(ab: Tensor) -> dict[str, Tensor]:
+    """Which pixels of ab (B, 2, H, W) are green, brown (orange to olive), blue, or nearly grey: {name: (B, H, W)}."""
+    a, b = ab[:, 0] * AB_SCALE, ab[:, 1] * AB_SCALE
+    hue, strength = torch.rad2deg(torch.atan2(b, a)) % 360, torch.hypot(a, b)
+    borders = {"green": (105, 180), "brown": (40, 105), "blue": (180, 315)}
+    kinds = {name: (low < hue) & (hue < high) & (strength > 5) for name, (low, high) in borders.items()}
+    return kinds | {"nearly grey": strength <= 5}
+
+
+def what_became(true: Tensor, painted: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Print what became of the truly green, brown and blue pixels; gives their mean a* and b*, true and painted."""
+    kinds, means = kinds_of(painted), {}
+    print("truly    pixels    mean a*, b*     painted" + "".join(f"{'→ ' + name:>14s}" for name in kinds))
+    for name, where in list(kinds_of(true).items())[:3]:
+        means[name] = tuple(AB_SCALE * ab.movedim(1, -1)[where].mean(dim=0) for ab in (true, painted))
+        told = "".join("    ({:3.0f}, {:3.0f})".format(*mean.tolist()) for mean in means[name])
+        shares = "".join(f"{kind[where].float().mean():14.0%}" for kind in kinds.values())
+        print(f"{name:6s}{where.sum():9,d}{told}{shares}")
+    return means
 
 
 def show_bars(groups: Mapping[str, Mapping[str, float]], baselines: Mapping[str, float], ylabel: str) -> None:
@@ -234,18 +257,25 @@ def show_bars(groups: Mapping[str, Mapping[str, float]], baselines: Mapping[str,
 # --- Lesson 04
 
 
-def show_median(ab: Tensor, lightness: float) -> tuple[Tensor, Tensor]:
-    """Pixels of one lightness on the a*b* plane, in their own colours, and what costs the least.
+def show_one_colour(ab: Tensor, lightness: float) -> dict[str, Tensor]:
+    """Pixels of one lightness on the a*b* plane, in their own colours, and the one colour that costs L1 the least.
 
     Args:
         ab: (2, N), in CIE units.
         lightness: L* to draw them at.
 
     Returns:
-        The median and the mean of a* and b*.
+        Candidates: grey, the most frequent colour (in squares of 4 × 4), the mean and the median.
     """
-    median, mean = ab.median(dim=1).values, ab.mean(dim=1)
-    cost = [(ab - point[:, None]).abs().mean() for point in (ab.new_zeros(2), median)]
+    squares, counts = (ab / 4).round().unique(dim=1, return_counts=True)
+    median = ab.median(dim=1).values
+    candidates = {
+        "grey": ab.new_zeros(2),
+        "the most frequent": 4 * squares[:, counts.argmax()],
+        "the mean": ab.mean(dim=1),
+        "the median": median,
+    }
+    cost = [(ab - point[:, None]).abs().mean() for point in (candidates["grey"], median)]
     _, (plane, swatches) = plt.subplots(1, 2, figsize=(9, 3.9), width_ratios=[1.15, 1])
     lab = torch.cat([torch.full_like(ab[:1], lightness), ab])[None, :, None]
     plane.scatter(*ab, c=lab_to_rgb(fit_to_gamut(lab))[0, :, 0].T.numpy(), s=9, linewidths=0)
@@ -273,7 +303,7 @@ def show_median(ab: Tensor, lightness: float) -> tuple[Tensor, Tensor]:
     swatches.set(xlim=(0, 8), ylim=(0, 7.2), title="forty of these pixels, and what L1 paints")
     swatches.axis("off")
     plt.show()
-    return median, mean
+    return candidates
 
 
 def _colour(point: Tensor, lightness: float) -> np.ndarray:
@@ -325,6 +355,25 @@ def photo_and_map(photo: Tensor, logits: Tensor, limit: float, side: int = 144) 
     return np.concatenate([picture, (0.38 * pale + 0.62 * tint).round().astype(np.uint8)], axis=1)
 
 
+@torch.no_grad()
+def holes(judge: nn.Module, L: Tensor, ab: Tensor, hole: int, places: int, limit: float) -> list[np.ndarray]:
+    """A photo with a grey hole in each of `places`² places, column by column, beside the judge's map.
+
+    Args:
+        L, ab: (1, 1, H, H) and (1, 2, H, H).
+        hole: side of the hole, in pixels.
+        limit: end of the colour scale.
+    """
+    looks = []
+    corners = [round(place * (L.shape[-1] - hole) / (places - 1)) for place in range(places)]
+    for x, y in product(corners, corners):
+        pale = ab.clone()
+        pale[..., y : y + hole, x : x + hole] = 0
+        logits = judge.eval()(torch.cat([L, pale], dim=1))[0]
+        looks.append(photo_and_map(to_rgb(L, pale)[0], logits, limit))
+    return looks
+
+
 def show_patches(photo: Tensor, strength: Tensor, corner: tuple[int, int], field: int, step: int) -> None:
     """Three of the judge's patches on a photo, one cut out, and how strongly each pixel of it counts."""
     top, left = corner
@@ -364,37 +413,41 @@ def show_generator_losses(curves: Mapping[str, Callable[[Tensor], Tensor]]) -> N
         ax.set(xlabel="the judge's logit for a painted patch")
         ax.axhline(0, color=SOFT, linewidth=0.8)
     left.set(title="the generator's loss", ylim=(-6.5, 8))
-    right.set(title="its slope: how hard the generator is pushed", ylim=(-3, 1.2))
+    right.set(title="its slope: how hard the generator is pushed", ylim=(-1.4, 0.4))
     left.legend(frameon=False, fontsize=9)
     plt.show()
 
 
-def show_histograms(panels: Mapping[str, Mapping[str, Tensor]], marks: Mapping[str, Sequence[float]]) -> None:
-    """Histograms of logits, a panel for each judge; `marks`: dotted lines."""
-    _, axes = plt.subplots(1, len(panels), figsize=(9, 2.5), gridspec_kw={"wspace": 0.12})
-    for ax, (title, kinds) in zip(axes, panels.items(), strict=True):
-        everything = torch.cat([values.flatten() for values in kinds.values()])
-        ends = everything.min().item(), everything.max().item()
-        for (name, values), colour in zip(kinds.items(), (GREEN, SOFT), strict=True):
-            ax.hist(values.flatten().cpu().numpy(), bins=60, range=ends, alpha=0.75, label=name, color=colour)
-        for mark in marks.get(title, ()):
-            ax.axvline(mark, color=INK, linestyle=":")
-        ax.set(title=title, xlabel="logit", yticks=[])
-        ax.legend(frameon=False)
-    plt.show()
+def show_clouds(kinds: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> list[float]:
+    """Two kinds of photos as clouds of dots, in the two channels in which they differ most at first.
 
+    Args:
+        kinds: {name: one (B, C, h, w) for each title}; two names.
+        titles: titles of the panels.
 
-def show_clouds(panels: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Two clouds of dots in each panel, (N, 2) each: real photos and grey ones, with their means."""
-    _, axes = plt.subplots(1, len(panels), figsize=(10, 3.4))
-    for ax, (title, clouds) in zip(axes, panels.items(), strict=True):
+    Returns:
+        How far the clouds' means are from each other, in each panel.
+    """
+    means = [values[0].mean(dim=(0, 2, 3)) for values in kinds.values()]
+    spread = next(iter(kinds.values()))[0].std(dim=(0, 2, 3))
+    two = ((means[0] - means[1]).abs() / spread).topk(2).indices
+    _, axes = plt.subplots(1, len(titles), figsize=(10, 3.4))
+    distances = []
+    for panel, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        clouds = {
+            name: values[panel][:, two].movedim(1, -1).reshape(-1, 2)[::23].cpu()
+            for name, values in kinds.items()
+        }
         for (name, dots), colour in zip(clouds.items(), (GREEN, "#6b7280"), strict=True):
             ax.scatter(*dots.T, s=7, color=colour, alpha=0.35, linewidths=0, label=name)
-        for dots, colour in zip(clouds.values(), (GREEN, "#6b7280"), strict=True):
-            ax.plot(*dots.mean(dim=0), "P", color=colour, markeredgecolor="black", markersize=12)
+        centres = [dots.mean(dim=0) for dots in clouds.values()]
+        for centre, colour in zip(centres, (GREEN, "#6b7280"), strict=True):
+            ax.plot(*centre, "P", color=colour, markeredgecolor="black", markersize=12)
+        distances.append((centres[0] - centres[1]).norm().item())
         ax.axhline(0, color=SOFT, linewidth=0.6)
         ax.axvline(0, color=SOFT, linewidth=0.6)
         ax.set(xlabel="one channel", ylabel="another" if ax is axes[0] else "")
         ax.set_title(title, fontsize=11)
     axes[0].legend(frameon=False, markerscale=3)
     plt.show()
+    return distances

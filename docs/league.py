@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 
 from colorize_course.league import Row, record, rows_in
+from colorize_lib.data import sample_photos
 
 ROOT = Path(__file__).resolve().parents[1]
+COURSE = len(sample_photos("val"))
 
 
 def saved_rows() -> list[Row]:
@@ -18,7 +20,7 @@ def saved_rows() -> list[Row]:
         cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", ())]
         for row in rows_in("".join("".join(output.get("text", "")) for output in outputs)):
-            if row.lesson == lesson.name[:2]:
+            if row.lesson == lesson.name[:2] and row.photos == COURSE:  # a table on other photos is not kept
                 rows[row.lesson, row.painter] = row
     return list(rows.values())
 

@@ -78,3 +78,28 @@ def test_a_photo_beside_its_map():
     assert both.dtype == np.uint8
     red, green, _ = both[:, 16:].reshape(-1, 3).mean(axis=0)
     assert green > red  # real is green
+
+
+def test_a_film_shows_every_third_of_45_pictures():
+    page = frames.film([np.full((8, 8, 3), i, np.uint8) for i in range(45)], "step", "a test", most=20)
+    html = page._repr_html_()
+    assert html.count("<img") == 15
+    assert 'max="14"' in html
+    assert "after 0 steps" in html
+    assert "after 42 steps" in html
+
+
+COLOURS = torch.tensor([[-40.0, 30.0], [10.0, 40.0], [0.0, -40.0], [1.0, 1.0]]).T[None, :, None] / 110
+
+
+def test_pixels_are_green_brown_blue_or_nearly_grey():
+    kinds = pictures.kinds_of(COLOURS)
+    assert list(kinds) == ["green", "brown", "blue", "nearly grey"]
+    assert torch.equal(torch.stack(list(kinds.values()))[:, 0, 0], torch.eye(4, dtype=torch.bool))
+
+
+def test_what_became_of_green(capsys):
+    means = pictures.what_became(COLOURS, COLOURS[..., [1, 1, 2, 3]])  # green has become brown
+    assert [mean.round().tolist() for mean in means["green"]] == [[-40, 30], [10, 40]]
+    green = capsys.readouterr().out.splitlines()[1]
+    assert re.findall(r"\d+%", green) == ["0%", "100%", "0%", "0%"]

@@ -6,26 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_course import Choice, Number, expect, expect_same, expect_written
+from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_written
 
 PREDICTIONS = {
     "shape": Choice(
         "What comes out of `UnetBlock(64, 128)`?", ["64 channels of 16²", "128 channels of 16²", "128 channels of 32²"], 2
     ),
     "wraps": Choice("How large a picture does it take after three wraps?", ["8²", "16²", "32²"], 1),
-    "parameters": Choice(
-        "Where are most of the parameters?", ["at the top, where the picture is large", "at the bottom", "spread evenly"], 1
-    ),
     "whole": Choice("From which level on does a unit see (nearly) all of 256 pixels?", ["level 5", "level 6", "level 7"], 2),
-    "untrained": Choice(
-        "What does the untrained network paint?",
-        ["exactly grey", "colours by chance", "blue skies, green grass"], 1,
-    ),
-    "overfit": Choice("How far will the error fall on four photos?", ["to a half", "to a quarter or less", "not at all"], 1),
     "unseen": Choice("Four photos by heart. On new photos, does it beat grey?", ["yes", "no"], 1),
-    "kind": Choice(
-        "What will your network paint best on photos that it never saw?", ["the sky", "flags and flowers", "grass"], 0
+    "four": Choice(
+        "On photos that it never saw, is your U-Net clearly better than two colours by height?", ["yes", "no"], 1
     ),
+    "green": Choice("Do truly green pixels become green far more often than truly brown ones?", ["yes", "no"], 1),
     "skips": Choice("Which skip hurts most when it is cut?", ["the finest", "one of the coarser ones", "all alike"], 1),
 }  # fmt: skip
 
@@ -58,6 +51,11 @@ QUIZ = [
         "Four pixels that look the same have b* = −40, 10, 12 and 90. Which b* has the smallest mean absolute error? "
         "(Any value in the middle counts.)", 11, 1,
         "The median: any value from 10 to 12. The mean, 18, costs more.",
+    ),
+    Choice(
+        "Outdoors, your network has an error of 7.6 and grey 9.0. What do you ask next?",
+        ["how many parameters it has", "nothing: it is better", "what two colours by height have, and other seeds"], 2,
+        "A rival of four numbers may be as good, and one seed may be luck.",
     ),
     Choice(
         "A network has an error of 1 on the photos it was trained with, and 16 on others, where grey has 12. What is that?",
@@ -146,16 +144,14 @@ def way_up(from_below, channels, outermost, dropout):
 class UnetBlock(nn.Module):
     """One level: down, whatever lies below, up; the input is joined to the output."""
 
-    def __init__(
-        self, channels, inner_channels, below=None, *,
-        outermost=False, in_channels=None, out_channels=None, dropout=False,
-    ):  # fmt: skip
+    def __init__(self, channels, inner_channels, below=None, ends=None, dropout=False):
         super().__init__()
+        self.outermost = ends is not None  # ends: the channels of the photo and of its colours
+        enter, leave = ends or (channels, channels)
         from_below = inner_channels if below is None else inner_channels * 2  # the skip doubles it
-        self.outermost = outermost
-        self.down = way_down(in_channels or channels, inner_channels, outermost, below is None)
+        self.down = way_down(enter, inner_channels, self.outermost, below is None)
         self.below = below or nn.Identity()
-        self.up = way_up(from_below, out_channels or channels, outermost, dropout)
+        self.up = way_up(from_below, leave, self.outermost, dropout)
 
     def forward(self, x):
         y = self.up(self.below(self.down(x)))
@@ -179,7 +175,7 @@ def check_UnetBlock(theirs):
         torch.cat([x, from_below], dim=1),
         "`self.below` was left out, or it came in the wrong place.",
     )
-    top = theirs(4, 6, theirs(6, 8), outermost=True, in_channels=1, out_channels=2).eval()
+    top = theirs(4, 6, theirs(6, 8), ends=(1, 2)).eval()
     L = torch.randn(2, 1, 16, 8)
     expect(
         getattr(top(L), "shape", (0, 2))[1] == 2,
@@ -354,6 +350,118 @@ def train_step__a_tensor(network, optimizer, batch):
     return loss
 
 
+# --- The loop around it
+
+
+def learn(network, loader, epochs, rate=5e-4, watch=None):
+    """Train with L1; gives the mean error of each epoch.  After each, `watch` is shown the network."""
+    optimizer = torch.optim.Adam(network.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * len(loader))
+    errors = []
+    for epoch in range(epochs):
+        network.train()
+        loader.loader.sampler.set_epoch(epoch)  # a new order and new crops
+        losses = []
+        for batch in loader:
+            losses.append(train_step(network, optimizer, batch))
+            schedule.step()
+        errors.append(110 * sum(losses) / len(losses))
+        if watch:
+            watch(network)
+    return errors
+
+
+class ThreeBatches:
+    """A loader of three small batches, each of its own brightness."""
+
+    def __init__(self):
+        self.batches = [
+            {"L": i + torch.randn(4, 1, 2, 2), "ab": i * torch.randn(4, 2, 2, 2)} for i in range(3)
+        ]
+        self.loader = Inner()
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+class Inner:
+    """What a loader has inside: no batches of {"L", "ab"} to be had here."""
+
+    def __init__(self):
+        self.sampler = self
+
+    def set_epoch(self, epoch):
+        pass
+
+
+def check_learn(theirs):
+    batches, start = ThreeBatches(), nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+
+    def after(function):
+        network = copy.deepcopy(start)
+        errors = function(network, batches, 4, 0.1)
+        return errors, torch.cat([p.detach().flatten() for p in network.parameters()]), network
+
+    (ours, right, trained), (errors, weights, network) = after(learn), after(theirs)
+    expect_written(errors)
+    seen = network[1].num_batches_tracked.item()
+    expect(
+        seen == trained[1].num_batches_tracked,
+        f"In 4 epochs of 3 batches it took {seen} steps; 12 were expected.",
+    )
+    expect_not(
+        weights,
+        after(learn__the_rate_stays)[1],
+        "The learning rate does not change: schedule.step() after each batch.",
+    )
+    expect_not(
+        weights,
+        after(learn__once_an_epoch)[1],
+        "The learning rate moves once an epoch: schedule.step() belongs into the loop, after each batch.",
+    )
+    expect_same(weights, right, "The weights come out otherwise: first train_step, then schedule.step().")
+    expect_same(
+        torch.tensor(errors),
+        torch.tensor(ours),
+        "The errors are off: `losses` needs the loss of every batch.",
+        1e-2,
+    )
+
+
+def _learn(network, loader, epochs, rate, each_batch, each_epoch):
+    optimizer = torch.optim.Adam(network.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * len(loader))
+    errors = []
+    for _ in range(epochs):
+        network.train()
+        losses = []
+        for batch in loader:
+            losses.append(train_step(network, optimizer, batch))
+            each_batch(schedule)
+        each_epoch(schedule)
+        errors.append(110 * sum(losses) / len(losses))
+    return errors
+
+
+def stays(schedule):
+    pass
+
+
+def moves(schedule):
+    schedule.step()
+
+
+def learn__the_rate_stays(network, loader, epochs, rate=5e-4, watch=None):
+    return _learn(network, loader, epochs, rate, stays, stays)
+
+
+def learn__once_an_epoch(network, loader, epochs, rate=5e-4, watch=None):
+    return _learn(network, loader, epochs, rate, stays, moves)
+
+
 # --- Cut a skip
 
 
@@ -387,37 +495,6 @@ def cut_skip__in_place(block, inputs, output):
 
 
 # --- Exercises
-
-
-def count_block(channels, inner_channels, has_below):
-    down = channels * inner_channels * 4 * 4
-    up = inner_channels * (2 if has_below else 1) * channels * 4 * 4
-    norms = 2 * channels + (2 * inner_channels if has_below else 0)
-    return down + up + norms
-
-
-def check_count_block(theirs):
-    def counted(channels, inner_channels, below):
-        block = UnetBlock(channels, inner_channels, below)
-        inside = sum(p.numel() for p in below.parameters()) if below else 0
-        return float(sum(p.numel() for p in block.parameters()) - inside)
-
-    given = theirs(64, 128, False)
-    expect_same(
-        given,
-        counted(64, 128, None),
-        "With nothing below: two convolutions, and one norm with 2 numbers a channel.",
-    )
-    sentence = "With a block below: one more norm, on the way down, and twice the channels into the way up."
-    expect_same(theirs(8, 12, True), counted(8, 12, UnetBlock(12, 16)), sentence)
-
-
-def count_block__norms_are_forgotten(channels, inner_channels, has_below):
-    return channels * inner_channels * 16 * (3 if has_below else 2)
-
-
-def count_block__the_skip_is_forgotten(channels, inner_channels, has_below):
-    return channels * inner_channels * 32 + 2 * channels + (2 * inner_channels if has_below else 0)
 
 
 def any_size(network, L, multiple):

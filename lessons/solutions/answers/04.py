@@ -1,18 +1,18 @@
 """Lesson 04: what is asked, our answers, and typical mistakes."""
 
+import copy
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_shape, expect_written
+from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_written
 from colorize_lib import models
 from colorize_lib.models import init_weights
 
 PREDICTIONS = {
-    "median": Choice("Which single colour costs the least, by L1?", ["the green of the grass", "a dull olive brown", "blue"], 1),
-    "logits": Choice("How many answers does it give for a photo of 256²?", ["1", "30 × 30", "256 × 256"], 1),
+    "one": Choice("Which single colour costs the least, by L1?", ["their mean", "their median", "the most frequent one"], 1),
     "half": Choice(
         "Where will the map say “fake”?", ["everywhere", "on the grey half", "only along the line in the middle"], 1
     ),
@@ -23,24 +23,20 @@ PREDICTIONS = {
     "places": Choice(
         "Real colours in the wrong places: harder to learn than grey?", ["yes, clearly", "no, just as easy"], 0
     ),
-    "sigmoid": Choice(
-        "A sure judge is wrong: logit 60, but fake. What is −log(1 − sigmoid(60)) in float32?",
-        ["60", "about 0", "infinite"], 2,
-    ),
     "slope": Choice(
         "The judge has caught a painting: its logit is −5. Which loss pushes the generator harder?",
         ["log(1 − D)", "−log D", "both alike"], 1,
     ),
-    "trap": Choice(
-        "Trained with one batch of each kind: how far apart are its logits for real and for grey?",
-        ["as far in `eval` mode as in training mode", "much less far in `eval` mode"], 1,
+    "batches": Choice(
+        "A judge trained with a batch of each kind: is its gap the same in `eval` mode as in training mode?",
+        ["the same in both modes", "much smaller in `eval` mode"], 1,
     ),
 }  # fmt: skip
 
 QUIZ = [
     Number(
-        "How wide is the patch behind one logit of `PatchDiscriminator(downs=2)`? (Use `receptive_field`: the layers are "
-        "4 × stride 2 twice, then 4 × stride 1 twice.)", 34, 0, "1 → 4 → 7 → 16 → 34.",
+        "How wide is the patch behind one logit of `PatchDiscriminator(downs=2)`? (Two layers of stride 2, then two of "
+        "stride 1, all with kernel 4.)", 34, 0, "4, 10, and then two more layers of 3 jumps of 4 pixels: 22, 34.",
     ),
     Choice(
         "Why does a judge of patches suit L1?",
@@ -49,7 +45,7 @@ QUIZ = [
         "Dullness, blotches and colour that bleeds over an edge can be seen in a patch.",
     ),
     Number(
-        "What is the vanilla loss of a judge that always says 0? (Two decimals.)", 0.69, 0.006,
+        "What is the loss of a judge that always says 0? (Two decimals.)", 0.69, 0.006,
         "−log(1/2) = log 2 = 0.693, for both halves, so for their mean.",
     ),
     Choice(
@@ -196,259 +192,169 @@ class PatchDiscriminator__with_biases(PatchDiscriminator):
         self.model[2] = nn.Conv2d(filters, filters * 2, 4, stride=2, padding=1)
 
 
-# --- Half true, half grey
-
-
-def half_grey(ab):
-    half = ab.clone()
-    half[..., ab.shape[-1] // 2 :] = 0
-    return half
-
-
-def check_half_grey(theirs):
-    ab = torch.rand(2, 2, 4, 6) + 1
-    given, right = theirs(ab), half_grey(ab)
-    expect_shape(given, ab.shape)
-    expect_same(
-        given[..., 3:], right[..., 3:], "The right half of the columns has to be 0, in both channels."
-    )
-    expect_same(given[..., :3], right[..., :3], "The left half has to stay as it was.")
-
-
-def half_grey__in_place(ab):
-    ab[..., ab.shape[-1] // 2 :] = 0
-    return ab
-
-
-def half_grey__rows(ab):
-    half = ab.clone()
-    half[..., ab.shape[-2] // 2 :, :] = 0
-    return half
-
-
-def half_grey__the_left_half(ab):
-    return half_grey(ab.flip(-1)).flip(-1)
-
-
-# --- How often does real win?
-
-
-def wins(on_real, on_fake):
-    return (on_real[:, None] > on_fake[None, :]).float().mean().item()
-
-
-def check_wins(theirs):
-    real, fake = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 2.5])
-    given = theirs(real, fake)
-    expect_same(given, 4 / 6, "Of the 6 pairs here, real wins 4: every real one meets every fake one.")
-    expect(not isinstance(given, torch.Tensor), "Return a plain number: .item().")
-    expect_same(
-        theirs(fake, real),
-        2 / 6,
-        "Here the first wins 2 of 6 pairs: every one meets every other. Is the order of the two right?",
-    )
-    expect_not(theirs(real, real), 6 / 9, "A draw is no win: use >, not >=.")
-    draws = theirs(real, real)
-    expect(min(abs(draws - 3 / 9), abs(draws - 1 / 2)) < 1e-4, "A draw counts nothing, or as half a win.")
-
-
-def wins__only_pairs_in_line(on_real, on_fake):
-    count = min(len(on_real), len(on_fake))
-    return (on_real[:count] > on_fake[:count]).float().mean().item()
-
-
-def wins__draws_too(on_real, on_fake):
-    return (on_real[:, None] >= on_fake[None, :]).float().mean().item()
-
-
-def wins__of_the_means(on_real, on_fake):
-    return float(on_real.mean() > on_fake.mean())
-
-
-def wins__the_other_way(on_real, on_fake):
-    return wins(on_fake, on_real)
-
-
-# --- The receptive field
-
-
-def receptive_field(layers):
-    r = 1
-    for kernel, stride in reversed(layers):
-        r = (r - 1) * stride + kernel
-    return r
-
-
-def check_receptive_field(theirs):
-    expect_same(theirs([(4, 1)]), 4, "One layer with kernel 4 sees 4.")
-    expect_same(theirs([(3, 1), (3, 1)]), 5, "Two layers with kernel 3 and stride 1 see 5.")
-    expect_same(
-        theirs([(4, 2), (4, 1)]), 10, "A layer of stride 1 after one of stride 2 sees 10: start at the end."
-    )
-    layers = [(4, 2), (4, 2), (4, 2), (4, 1), (4, 1)]
-    expect_same(theirs(layers), 70, "The judge's five layers see 70.")
-    expect_same(
-        theirs([(7, 2), (3, 3), (1, 1)]), receptive_field([(7, 2), (3, 3), (1, 1)]), "Other kernels go wrong."
-    )
-
-
-def receptive_field__from_the_front(layers):
-    r = 1
-    for kernel, stride in layers:
-        r = (r - 1) * stride + kernel
-    return r
-
-
-def receptive_field__without_minus_one(layers):
-    r = 1
-    for kernel, stride in reversed(layers):
-        r = r * stride + kernel
-    return r
-
-
-def receptive_field__always_70(layers):
-    return 70
-
-
 # --- The loss
 
 
-class GANLoss(nn.Module):
-    """What the judge's logits cost, for the discriminator and for the generator."""
-
-    def __init__(self, mode="vanilla", real_label=1.0, fake_label=0.0):
-        super().__init__()
-        self.mode, self.real_label, self.fake_label = mode, real_label, fake_label
-
-    def to_label(self, logits, label):
-        loss = F.binary_cross_entropy_with_logits if self.mode == "vanilla" else F.mse_loss
-        return loss(logits, torch.full_like(logits, label))
-
-    def discriminator(self, real, fake):
-        if self.mode == "hinge":
-            return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
-        return (self.to_label(real, self.real_label) + self.to_label(fake, self.fake_label)) / 2
-
-    def generator(self, fake):
-        if self.mode == "hinge":
-            return -fake.mean()
-        return self.to_label(fake, 1.0)
+def judge_loss(real, fake):
+    """What a judge's logits cost: real patches should be called 1, fake ones 0.  The mean of both."""
+    loss = F.binary_cross_entropy_with_logits
+    return (loss(real, torch.ones_like(real)) + loss(fake, torch.zeros_like(fake))) / 2
 
 
-def check_GANLoss(theirs):
-    loss, zero = theirs(), torch.zeros(2, 3)
-    real, fake = torch.tensor([3.0, -1.2]), torch.tensor([-2.0, 0.5])
-    log2 = math.log(2)
-    expect_same(
-        loss.discriminator(zero, zero),
-        log2,
-        "A judge that always says 0 pays log 2: take the mean of both halves.",
+def check_judge_loss(theirs):
+    zero, real, fake = torch.zeros(2, 3), torch.tensor([3.0, -1.2]), torch.tensor([-2.0, 0.5])
+    expect_not(
+        theirs(zero, zero),
+        2 * math.log(2),
+        "A judge that always says 0 pays log 2: take the mean of both, not the sum.",
     )
-    expect_same(loss.generator(zero), log2, "If the judge says 0, the generator pays log 2.")
-    right = (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
-    expect_same(
-        loss.discriminator(real, fake),
-        right,
-        "Real patches should be called real_label, fake ones fake_label.",
-    )
-    right = F.softplus(-fake).mean()
-    expect_same(loss.generator(fake), right, "The generator wants its patches to be called real: label 1.")
-    smooth = theirs("vanilla", 0.9, 0.1)
-    right = (F.softplus(real) - 0.9 * real).mean() / 2 + (F.softplus(fake) - 0.1 * fake).mean() / 2
-    expect_same(
-        smooth.discriminator(real, fake), right, "Use self.real_label and self.fake_label, not 1 and 0."
+    expect_not(
+        theirs(real, fake),
+        judge_loss(torch.sigmoid(real), torch.sigmoid(fake)),
+        "There is a sigmoid too many: binary_cross_entropy_with_logits takes the logits as they are.",
     )
     expect_same(
-        smooth.generator(fake),
-        F.softplus(-fake).mean(),
-        "The generator aims at 1, also with smoothed labels.",
+        theirs(zero, zero),
+        math.log(2),
+        "A judge that always says 0 pays log 2 for each kind, so for their mean.",
     )
-    least = theirs("lsgan", 0.9, 0.1)
-    right = ((real - 0.9) ** 2).mean() / 2 + ((fake - 0.1) ** 2).mean() / 2
+    expect_not(theirs(real, fake), judge_loss(fake, real), "The labels are swapped: 1 for real, 0 for fake.")
+    expect_same(theirs(real, fake), judge_loss(real, fake), "Real patches should be called 1, fake ones 0.")
     expect_same(
-        least.discriminator(real, fake),
-        right,
-        "Least squares is off: use self.to_label, which knows the mode, and the two labels.",
+        theirs(real, fake[:1]),
+        judge_loss(real, fake[:1]),
+        "With more real patches than fake ones it is off: first the mean of each kind, then the mean of both.",
     )
+    sure = torch.tensor([200.0], requires_grad=True)
+    loss = theirs(-sure, sure)
     expect_same(
-        least.generator(fake),
-        ((fake - 1) ** 2).mean(),
-        "The generator's least squares is off: use self.to_label, which knows the mode.",
+        loss, 200.0, "A judge that is sure and wrong goes wrong: use the loss that takes logits.", 0.1
     )
-    hinge = theirs("hinge")
-    right = (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
-    expect_same(hinge.discriminator(real, fake), right, "Leave the hinge lines as they were.")
-    expect_same(hinge.generator(fake), -fake.mean(), "Leave the generator's hinge line as it was.")
-
-
-class GANLoss__a_constant(GANLoss):
-    def discriminator(self, real, fake):
-        return torch.tensor(math.log(2))
-
-
-class GANLoss__labels_swapped(GANLoss):
-    def discriminator(self, real, fake):
-        return super().discriminator(fake, real)
-
-
-class GANLoss__summed(GANLoss):
-    def discriminator(self, real, fake):
-        return 2 * super().discriminator(real, fake)
-
-
-class GANLoss__the_generator_gives_itself_up(GANLoss):
-    def generator(self, fake):
-        return self.to_label(fake, 0.0)
-
-
-class GANLoss__smoothed_generator(GANLoss):
-    def generator(self, fake):
-        return self.to_label(fake, self.real_label)
-
-
-# --- Exercises
-
-
-def sides(most):
-    return {downs: receptive_field([(4, 2)] * downs + [(4, 1)] * 2) for downs in range(1, most + 1)}
-
-
-def check_sides(theirs):
-    given = theirs(5)
-    expect_written(given)
-    expect(isinstance(given, dict), "Return {downs: side}, a dictionary.")
-    expect(sorted(given) == [1, 2, 3, 4, 5], "It has to say something for downs = 1 to 5.")
-    expect(given[3] == 70, "downs = 3 is the judge of the lesson: 70.")
     expect(
-        given == sides(5), "3 is right, others are not: downs layers of stride 2, and always two of stride 1."
+        isinstance(loss, torch.Tensor) and loss.requires_grad,
+        "It has to stay a tensor with its history: the training needs its gradient.",
     )
 
 
-def sides__doubled(most):
-    return {downs: round(70 * 2 ** (downs - 3)) for downs in range(1, most + 1)}
+def judge_loss__labels_swapped(real, fake):
+    return judge_loss(fake, real)
 
 
-def sides__one_layer_missing(most):
-    return {downs: receptive_field([(4, 2)] * downs + [(4, 1)]) for downs in range(1, most + 1)}
+def judge_loss__summed(real, fake):
+    return 2 * judge_loss(real, fake)
 
 
-def resting_logit(label):
-    return math.log(label / (1 - label))
+def judge_loss__only_the_real_ones(real, fake):
+    return F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
 
 
-def check_resting_logit(theirs):
-    expect_same(theirs(0.5), 0.0, "With a label of 0.5 the best answer is to know nothing: logit 0.")
+def judge_loss__a_sigmoid_too_many(real, fake):
+    return judge_loss(torch.sigmoid(real), torch.sigmoid(fake))
+
+
+# --- Its training
+
+
+def in_one_batch(network, real, fake):
+    return network(torch.cat([real, fake])).chunk(2)
+
+
+def train_judge(network, loader, change, epochs, rate=5e-4, ask=in_one_batch, watch=None):
+    """Train a judge to tell real photos from changed ones; gives its losses.  `watch` sees it after each step."""
+    optimizer, losses = torch.optim.Adam(network.parameters(), lr=rate), []
+    for epoch in range(epochs):
+        network.train()
+        loader.loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            real = torch.cat([batch["L"], batch["ab"]], dim=1)
+            fake = torch.cat([batch["L"], change(batch["ab"])], dim=1)
+            on_real, on_fake = ask(network, real, fake)
+            loss = judge_loss(on_real, on_fake)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            if watch:
+                watch(network)
+    return losses
+
+
+class TwoBatches:
+    """A loader of two small batches."""
+
+    def __init__(self):
+        self.batches = [{"L": torch.randn(4, 1, 4, 4), "ab": torch.randn(4, 2, 4, 4)} for _ in range(2)]
+        self.loader = Inner()
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+class Inner:
+    """What a loader has inside."""
+
+    def __init__(self):
+        self.sampler = self
+
+    def set_epoch(self, epoch):
+        pass
+
+
+def half(ab):
+    return ab / 2
+
+
+def check_train_judge(theirs):
+    batches, start = TwoBatches(), nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+
+    def after(function):
+        network, shown = copy.deepcopy(start), []
+
+        def ask(network, real, fake):
+            shown.append((real, fake))
+            return in_one_batch(network, real, fake)
+
+        losses = function(network, batches, half, 3, 0.05, ask)
+        return losses, shown, torch.cat([p.detach().flatten() for p in network.parameters()])
+
+    (ours, right, trained), (losses, shown, weights) = after(train_judge), after(theirs)
+    expect_written(losses)
+    expect(shown, "The judge is not asked: `ask(network, real, fake)` gives both kinds of logits.")
+    real, fake = shown[0]
+    expect_same(real, right[0][0], "`real` has to be L and the true ab, joined along the channels.")
+    expect_not(fake, real, "The fakes are the real photos: change(batch['ab']) changes their colours.")
     expect_same(
-        theirs(0.9),
-        math.log(9),
-        "With 0.9 it is log(0.9 / 0.1) = log 9: where is the slope, p − label, zero?",
+        fake, right[0][1], "`fake` has to be the same L and the changed ab, joined along the channels."
     )
-    expect_same(theirs(0.8), math.log(4), "0.5 and 0.9 are right, 0.8 is not: log(label / (1 − label)).")
+    expect_same(
+        losses[0], ours[0], "The first loss is off: it is judge_loss(on_real, on_fake), real first.", 1e-3
+    )
+    before = torch.cat([p.detach().flatten() for p in start.parameters()])
+    expect(
+        not torch.equal(weights, before), "The weights have not moved: backward(), and then optimizer.step()."
+    )
+    expect_same(
+        weights,
+        trained,
+        "From the second step on it is off: zero_grad() before backward(), and then step().",
+        1e-3,
+    )
 
 
-def resting_logit__the_probability(label):
-    return label - 0.5
+def train_judge__gradients_pile_up(network, loader, change, epochs, rate=5e-4, ask=in_one_batch, watch=None):
+    optimizer, losses = torch.optim.Adam(network.parameters(), lr=rate), []
+    for _ in range(epochs):
+        for batch in loader:
+            real, fake = (torch.cat([batch["L"], ab], dim=1) for ab in (batch["ab"], change(batch["ab"])))
+            loss = judge_loss(*ask(network, real, fake))
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
 
 
-def resting_logit__half_of_it(label):
-    return math.log(2 * label)
+def train_judge__nothing_is_changed(network, loader, change, epochs, rate=5e-4, ask=in_one_batch, watch=None):
+    return train_judge(network, loader, torch.clone, epochs, rate, ask)
