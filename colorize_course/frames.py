@@ -103,65 +103,6 @@ def film(pictures: Sequence[np.ndarray], unit: str, alt: str, width: int = 520, 
     return knobs(pictures[::every], {unit: len(says)}, alt, says=says, width=width)
 
 
-_FIELD = """(() => {
-  const root = document.currentScript.closest(".pick-field"), photo = root.querySelector(".photo");
-  const [across, down, level] = root.querySelectorAll("input"), field = root.querySelector(".field");
-  const says = root.querySelector("[role=status]"), sides = JSON.parse(root.dataset.sides);
-  function show() {
-    const [name, side] = sides[level.value], half = side / 2;
-    field.style.left = `${across.value - half}%`;
-    field.style.top = `${100 - down.value - half}%`;
-    field.style.width = field.style.height = `${side}%`;
-    says.textContent = name;
-  }
-  function point(event) {
-    const box = photo.getBoundingClientRect();
-    across.value = (event.clientX - box.left) / box.width * 100;
-    down.value = 100 - (event.clientY - box.top) / box.height * 100;
-    show();
-  }
-  across.oninput = down.oninput = level.oninput = show;
-  photo.onpointerdown = event => { event.preventDefault(); point(event); };
-  photo.onpointermove = event => event.buttons && point(event);
-  show();
-})();"""
-
-
-def pick_field(photo: np.ndarray, fields: Mapping[str, int], start: int = 0, width: int = 360) -> Page:
-    """A photo to click at: what a unit at this place sees is bright.  Three sliders do the same.
-
-    Needs no kernel.
-
-    Args:
-        photo: (H, H, 3) uint8.
-        fields: {what to say: side of the field in pixels of the photo}.
-        start: the field that is shown first.
-        width: width in pixels.
-    """
-    shares = [[name, round(100 * side / photo.shape[1], 3)] for name, side in fields.items()]
-    sliders = "".join(
-        f'<label style="display:block">{name} <input type="range" {KEYS} min="0" max="{top}" value="{value}" '
-        'style="width:220px;vertical-align:middle"></label>'
-        for name, top, value in (
-            ("left – right", 100, 50),
-            ("down – up", 100, 50),
-            ("layer", len(fields) - 1, start),
-        )
-    )
-    share = shares[start][1]
-    html = (
-        f'<div class="pick-field" data-sides="{escape(json.dumps(shares, ensure_ascii=False))}" '
-        'style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start;font:14px system-ui,sans-serif">'
-        f'<div class="photo" style="position:relative;overflow:hidden;width:{width}px;max-width:100%;line-height:0;'
-        'cursor:crosshair;touch-action:none">'
-        f'<img src="{_data_url(photo)}" alt="A photo to click at" style="width:100%;margin:0">'
-        f'<div class="field" style="position:absolute;left:{50 - share / 2}%;top:{50 - share / 2}%;width:{share}%;'
-        f'height:{share}%;outline:2px solid white;box-shadow:0 0 0 3000px rgba(0,0,0,.72);pointer-events:none"></div></div>'
-        f'<div>{sliders}<p role="status">{escape(shares[start][0])}</p></div><script>{_FIELD}</script></div>'
-    )
-    return Page(html, f"What one unit in the middle sees: {'; '.join(fields)}")
-
-
 def _knob(name: str, count: int, value: int) -> str:
     if count == 2:
         kind = f'type="checkbox" {KEYS} data-count="2"{" checked" if value else ""}'
