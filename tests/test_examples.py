@@ -99,7 +99,9 @@ def test_the_five_nearest_cells_share_a_target(classes):
 
 def test_rare_colours_weigh_more_and_the_mean_weight_is_one(classes):
     generator = classes.ColourClasses(width=20.0, pretrained=False)
-    ab = generator.cells[[30] * 9 + [50]].T.view(1, 2, 1, 10).repeat_interleave(4, dim=3).expand(-1, -1, 4, -1)
+    ab = (
+        generator.cells[[30] * 9 + [50]].T.view(1, 2, 1, 10).repeat_interleave(4, dim=3).expand(-1, -1, 4, -1)
+    )
     weights = classes.rarity(generator, [{"ab": ab}])
     shares = generator.soft_targets(ab).mean((0, 2, 3))
     assert (shares * weights).sum() == pytest.approx(1, abs=1e-5)
