@@ -60,8 +60,7 @@ bench: .venv
 
 web: build/web/sw.js
 
-# The export takes a minute, so it is done anew only when the page, the library's colour or the weights changed.
-build/web/sw.js: .venv/installed $(wildcard web/* colorize_lib/page/* colorize_lib/*.py colorize_lib/models/*.py colorize_lib/weights/*.safetensors) build/npm/node_modules
+build/web/sw.js: .venv/installed $(wildcard web/* colorize_lib/page/* colorize_lib/engines/* colorize_lib/weights/*) build/npm/node_modules
 	$(BIN)/python web/build.py build/npm/node_modules build/web
 	@echo "The page is in build/web: python3 -m http.server --directory build/web"
 

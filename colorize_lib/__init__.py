@@ -45,7 +45,8 @@ _NAMES = {
         "psnr",
         "ssim",
     ),
-    "checkpoints": ("CheckpointError", "find_weights", "load_checkpoint", "save_checkpoint"),
+    "weights": ("CheckpointError", "find_weights"),
+    "checkpoints": ("load_checkpoint", "save_checkpoint"),
     "training": (
         "METHODS",
         "RECIPES",
@@ -56,8 +57,8 @@ _NAMES = {
         "pretrain",
         "train_adversarial",
     ),
+    "engines": (),
     "colorizer": ("Colorizer",),
-    "graphs": (),
     "cli": (),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -1,6 +1,4 @@
 # What type checkers and editors see of the lazy `__init__.py`.  A test compares the names with `__all__`.
-from .checkpoints import CheckpointError as CheckpointError
-from .checkpoints import find_weights as find_weights
 from .checkpoints import load_checkpoint as load_checkpoint
 from .checkpoints import save_checkpoint as save_checkpoint
 from .color import fit_to_gamut as fit_to_gamut
@@ -53,5 +51,7 @@ from .training import fit as fit
 from .training import parameter_groups as parameter_groups
 from .training import pretrain as pretrain
 from .training import train_adversarial as train_adversarial
+from .weights import CheckpointError as CheckpointError
+from .weights import find_weights as find_weights
 
 __version__: str

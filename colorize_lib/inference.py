@@ -1,11 +1,12 @@
 """What every colorizer does around its network: photos one after the other, the size seen, the checks.
 
-Needs no PyTorch: `light` colours without it.
+Needs no PyTorch.
 """
 
 import math
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,10 +23,14 @@ from .photos.folders import list_photos
 
 MARK = f"colorize_lib {__version__}: the colours are a neural network's guess"  # the note in a coloured file
 MOST_RESOLUTION = 1 << 16  # pixels a side: far more than any memory allows
-STEPS = ("lightness", "colours", "paint")  # the graphs of `export`, in the order of their use
+RESOLUTION = 256  # default for weights whose header names no resolution
+SMALLEST = 64  # smallest resolution to fall back to when memory runs out
 NO_NUMBERS = "the generator gave no numbers for this photo: its weights are damaged, or not trained well"
 
 Photo = TypeVar("Photo")
+
+
+Result = TypeVar("Result")
 
 
 class ManyOptions(TypedDict, total=False):
@@ -141,6 +146,40 @@ def check_saturation(saturation: float) -> None:
         raise ValueError(
             f"a saturation of {saturation} is below 0, which is grey already, or no number: take 0 or more"
         )
+
+
+def check_floats(lowest: float, highest: float) -> None:
+    if not (lowest >= 0 and highest <= 1):  # nor is NaN
+        raise ValueError(f"floats are in [0, 1], these in [{lowest:g}, {highest:g}]: scale them")
+
+
+def with_less_memory(
+    function: Callable[[int], Result], resolution: int, free: Callable[[], None] | None = None
+) -> Result:
+    """Call a function of the resolution; if memory runs out, with half of it, and a warning.
+
+    Args:
+        function: function to call.
+        resolution: the wished one.
+        free: function that frees memory before the next try.
+    """
+    try:
+        return function(resolution)
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error) or resolution // 2 < SMALLEST:
+            raise
+    warnings.warn(
+        f"out of memory at a resolution of {resolution}: using {resolution // 2} instead", stacklevel=2
+    )
+    if free:
+        free()
+    return with_less_memory(function, resolution // 2, free)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Only CUDA has an error class for it; for the others the message must be read."""
+    words = ("out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or any(some in str(error).lower() for some in words)
 
 
 def _one_ahead(

@@ -238,7 +238,7 @@ def test_one_load_opens_the_file_once(tmp_path, generator, monkeypatch):
         opened.append(name)
         return safetensors.safe_open(name, **options)
 
-    monkeypatch.setattr("colorize_lib.checkpoints.safe_open", safe_open)
+    monkeypatch.setattr("colorize_lib.weights.safe_open", safe_open)
     _, header = load_pretrained(path)
     assert opened == [path]
     assert header["resolution"] == 192
@@ -276,7 +276,7 @@ def test_a_bundled_name_may_be_a_path_as_the_command_line_gives_it(name):
 def fetched(monkeypatch):
     """The repositories that are asked for on the hub."""
     asked = []
-    monkeypatch.setattr("colorize_lib.checkpoints.fetch_from_hub", asked.append)
+    monkeypatch.setattr("colorize_lib.weights.fetch_from_hub", asked.append)
     return asked
 
 
@@ -396,7 +396,7 @@ def hub(tmp_path, generator):
 
 
 def test_weights_from_the_hub(hub, tmp_path):
-    code = "import sys; from colorize_lib.checkpoints import find_weights; print(find_weights(sys.argv[1]))"
+    code = "import sys; from colorize_lib.weights import find_weights; print(find_weights(sys.argv[1]))"
 
     def fetch(repository, **more):
         env = (

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from colorize_lib import checkpoints
+from colorize_lib import weights
 from colorize_lib.cli import doctor, main
 
 
@@ -57,7 +57,7 @@ def no_encoder(patch):
 
 
 def no_weights(patch):
-    patch.setattr(checkpoints, "WEIGHTS", checkpoints.WEIGHTS / "nowhere")
+    patch.setattr(weights, "WEIGHTS", weights.WEIGHTS / "nowhere")
 
 
 def no_jupyter(patch):

@@ -380,7 +380,7 @@ def test_an_upload_of_any_name_is_shown(weights, tmp_path, name):
 def test_an_upload_that_fails_says_which_and_why(weights):
     colorizer = Colorizer.from_pretrained(weights, resolution=64, device="cpu")
     assert "grandmother.jpg is not an image" in _coloured_upload(colorizer, "grandmother.jpg", b"no photo")
-    colorizer.generator = None
+    colorizer.engine = None
     data = io.BytesIO()
     Image.fromarray(GREY).save(data, "PNG")
     assert 'role="alert">b.png' in _coloured_upload(colorizer, "b.png", data.getvalue())
@@ -485,7 +485,7 @@ outs, killed, weights, photos = json.loads(sys.argv[1]), sys.argv[2] == "killed"
 Image.init()
 torch.set_num_threads(1)
 ready = Colorizer.from_pretrained(weights, resolution=64, device="cpu")  # once, for all the processes
-Colorizer.from_pretrained = classmethod(lambda *_, **__: ready)
+colorize_lib.colorizer.Colorizer = lambda *_, **__: ready
 
 def run(out, moment):
     # Colours in a process of its own, which is killed at that call of a function; returns how many there were.

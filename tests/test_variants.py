@@ -364,7 +364,7 @@ def test_a_table_that_cannot_be_written_is_told_before_anything_is_measured(
 ):
     (tmp_path / "in_the_way").write_text("")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("colorize_lib.checkpoints.find_weights", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr("colorize_lib.weights.find_weights", lambda *_: pytest.fail("too late"))
     assert main(["evaluate", ".", "--frechet", "none", "-o", name]) == 2
     assert name.split("/")[0] in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Put the page together: copies, the runtime from npm, the exported network.  Nothing is compiled.
+"""Put the page together: copies, the runtime from npm, the graphs and the weights.  Nothing is compiled.
 
 python web/build.py NODE_MODULES OUT [--weights NAME]
 """
@@ -11,8 +11,10 @@ import re
 import shutil
 from pathlib import Path
 
-from colorize_lib.graphs.export import STEPS, export_steps
-from colorize_lib.inference import MARK
+from colorize_lib.engines.export import graph_for
+from colorize_lib.engines.graphs import GRAPHS, STEPS
+from colorize_lib.inference import MARK, RESOLUTION
+from colorize_lib.weights import find_weights, read_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "colorize_lib/page"
@@ -35,13 +37,16 @@ def main() -> None:
     for name in RUNTIME:
         copy(runtime / "dist" / name, out / "vendor" / name)
     copy_samples(out)
-    about = {key: json.loads(value) for key, value in export_steps(out / "model", options.weights).items()}
+    weights = find_weights(options.weights)
+    copy_network(weights, out / "model")
+    about, _ = read_file(weights, "np", tensors=False)
     config = {
         "engine": "worker",
-        "resolution": about["resolution"],
+        "resolution": about["resolution"] or RESOLUTION,
         "samples": True,
         "mark": MARK,
         "steps": STEPS,
+        "weights": weights.name,
         "about": about,
     }
     (out / "config.json").write_text(json.dumps(config, indent=2))
@@ -51,6 +56,14 @@ def main() -> None:
 def copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
+
+
+def copy_network(weights: Path, out: Path) -> None:
+    """The weights as they are, and the graphs, of which one finds its weights in that file."""
+    copy(weights, out / weights.name)
+    for name in STEPS:
+        copy(GRAPHS / f"{name}.onnx", out / f"{name}.onnx")
+    (out / "colours.onnx").write_bytes(graph_for(weights).SerializeToString())
 
 
 def copy_samples(out: Path) -> None:

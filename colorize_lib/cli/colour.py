@@ -15,8 +15,6 @@ from .console import say
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..colorizer import Colorizer
-    from ..graphs.light import LightColorizer
     from ..hints import Hint
     from ..photos.encoding import About
     from .targets import Plan
@@ -43,16 +41,8 @@ def photo_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"colorize_lib {__version__}")
     _add_photos(parser)
     _add_results(parser)
-    weights = parser.add_mutually_exclusive_group()
-    add_weights(weights)
-    weights.add_argument(
-        "--graphs",
-        type=as_path,
-        metavar="DIR",
-        help="colour without PyTorch, by the graphs that "
-        "'colorize export --steps DIR' wrote: starts faster; 8-bit photos only",
-    )
-    add_device(parser)
+    add_weights(parser)
+    add_device(parser, "cpu for the bundled network, without PyTorch; else the fastest that is there")
     return parser
 
 
@@ -168,12 +158,14 @@ def colorize(options: argparse.Namespace) -> int:
 
 def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
     """Colour the photos of a plan; returns how many were done, of these only in part, and in colour already."""
+    from ..colorizer import Colorizer
     from ..inference import MARK, colour_many
     from ..photos import save_photo
     from ..photos.profiles import is_in_colour
     from .targets import identity
 
-    colorizer, seen, made = _colorizer(options), Counter(), set()
+    colorizer = Colorizer(options.weights, options.resolution, options.device)
+    seen, made = Counter(), set()
 
     def colour(photo: "tuple[np.ndarray, About, list[Hint]]") -> "tuple[np.ndarray, About, str] | None":
         pixels, about, hints = photo
@@ -182,13 +174,7 @@ def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
         if in_colour and options.only_grey:
             return None
         note = f"{about.left_out} left out" if about.left_out else ""
-        if not hints:
-            return colorizer(pixels, saturation=options.saturation), about, note
-        from ..colorizer import Colorizer
-
-        if not isinstance(colorizer, Colorizer):
-            raise ValueError("it has hints, and the graphs take none: leave out --graphs")
-        told = f"with {len(hints)} hint{'s' * (len(hints) > 1)}"
+        told = f"with {len(hints)} hint{'s' * (len(hints) > 1)}" if hints else ""
         coloured = colorizer(pixels, saturation=options.saturation, hints=hints)
         return coloured, about, ", ".join(filter(None, [note, told]))
 
@@ -239,18 +225,3 @@ def _read(photo: Path, max_pixels: int, hints: Path | None) -> "tuple[np.ndarray
         return pixels, about, load_hints(file, (pixels.shape[1], pixels.shape[0]))
     except HintError as error:
         raise PhotoError(f"{photo} was left out: {error}") from error
-
-
-def _colorizer(options: argparse.Namespace) -> "Colorizer | LightColorizer":
-    """What colours: weights, or graphs, which need no PyTorch."""
-    if options.graphs is not None:
-        if options.device is not None:
-            raise ValueError("--graphs run on the CPU: leave out --device")
-        from ..graphs.light import LightColorizer
-
-        return LightColorizer(options.graphs, options.resolution)
-    from ..colorizer import Colorizer
-    from ..devices import default_device
-
-    device = default_device(options.device)
-    return Colorizer.from_pretrained(options.weights, resolution=options.resolution, device=device)

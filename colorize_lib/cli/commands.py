@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno and error.filename:  # the system's own words
             error = f"{error.filename} cannot be used ({error.strerror}): check the path, and the disk"
         without_torch = isinstance(error, ImportError) and error.name == "torch"
-        remedy = ": pip install torch torchvision, or colour with --graphs, which needs neither"
+        remedy = ": this needs PyTorch: pip install torch torchvision"
         say(f"colorize: {error}{remedy if without_torch else ''}", sys.stderr)
         return 2
 

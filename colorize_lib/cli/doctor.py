@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from .. import weights
 from .console import say
 
 OLDEST_PYTHON = (3, 11)
@@ -84,7 +85,7 @@ def torch() -> Finding:
     except (ImportError, RuntimeError, OSError) as error:  # not there, or not made for each other
         return Finding(
             f"PyTorch cannot be loaded: {error}",
-            "pip install --upgrade torch torchvision (colouring with --graphs does without)",
+            "pip install --upgrade torch torchvision (colouring does without)",
         )
     what = f"PyTorch {module.__version__}, torchvision {vision.__version__}"
     if tuple(int(part) for part in module.__version__.split(".")[:2]) < OLDEST_TORCH:
@@ -141,17 +142,15 @@ def _encoder_packages() -> list[str]:
 
 
 def bundled_weights() -> Finding:
-    from .. import checkpoints  # here, because `doctor` must run where torch cannot be loaded
-
     try:
-        for name in checkpoints.BUNDLED:
-            checkpoints.load_generator(checkpoints.find_weights(name))
-    except checkpoints.CheckpointError as error:
+        for name in weights.BUNDLED:
+            weights.read_weights(weights.find_weights(name))
+    except weights.CheckpointError as error:
         return Finding(
             f"bundled weights: {error}",
             "Install again; in a clone of the repository: git checkout colorize_lib/weights",
         )
-    return Finding(f"bundled weights: {', '.join(checkpoints.BUNDLED)}, checksums verified")
+    return Finding(f"bundled weights: {', '.join(weights.BUNDLED)}, checksums verified")
 
 
 def jupyter() -> Finding:

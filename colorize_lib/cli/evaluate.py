@@ -155,8 +155,9 @@ def _generators(weights: list[str]) -> dict[str, "Generator"]:
     A row is named after the bundled weights, the run's folder or the file; if that
     name is taken, after the full argument.
     """
-    from ..checkpoints import HUB_FILE, find_weights, load_generator
+    from ..checkpoints import load_generator
     from ..metrics import BASELINES
+    from ..weights import HUB_FILE, find_weights
 
     generators = {}
     for argument in weights:

@@ -40,10 +40,8 @@ def add_weights(parser: argparse._ActionsContainer, default: str | list[str] = "
     )
 
 
-def add_device(parser) -> None:
-    parser.add_argument(
-        "--device", metavar="NAME", help="cpu, cuda, mps (default: the fastest that is there)"
-    )
+def add_device(parser, default: str = "the fastest that is there") -> None:
+    parser.add_argument("--device", metavar="NAME", help=f"cpu, cuda, mps (default: {default})")
 
 
 def report(

@@ -26,7 +26,7 @@ def serve_parser() -> argparse.ArgumentParser:
         "the default, other computers can send photos, too (default: 127.0.0.1)",
     )
     add_weights(parser)
-    add_device(parser)
+    add_device(parser, "cpu for the bundled network, without PyTorch; else the fastest that is there")
     return parser
 
 
@@ -38,10 +38,9 @@ def _port(text: str) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     from ..colorizer import Colorizer
-    from ..devices import default_device
     from .server import listen, serve
 
     with listen(options.host, options.port) as listener:  # first: a taken port is known at once
-        colorizer = Colorizer.from_pretrained(options.weights, device=default_device(options.device))
+        colorizer = Colorizer(options.weights, device=options.device)
         serve(colorizer, listener, options.open)
     return 0

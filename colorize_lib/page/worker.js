@@ -1,5 +1,5 @@
 // Colours photos off the main thread, so that a big one does not freeze the page.
-// No colour mathematics here: three ONNX graphs, traced from the Python library, do it (colorize_lib/graphs/export.py).
+// No colour mathematics here: three ONNX graphs, traced from the Python library, do it (colorize_lib/engines/export.py).
 
 import { keep, sizeOf } from "./metadata.js";
 
@@ -27,16 +27,18 @@ async function load() {
   ort.env.wasm.wasmPaths = new URL("vendor/", self.location).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
   const config = JSON.parse(new TextDecoder().decode(await bytes("config.json")));
+  const weights = { path: config.weights, data: await bytes(`model/${config.weights}`) };
   const steps = {};
   for (const name of config.steps) {
     const graph = await bytes(`model/${name}.onnx`);
-    steps[name] = await ort.InferenceSession.create(graph).catch((error) => {
+    const options = { externalData: name === "colours" ? [weights] : [] };
+    steps[name] = await ort.InferenceSession.create(graph, options).catch((error) => {
       throw new Broken(outOfMemory(error) ? NO_MEMORY : notArrived("its graphs or the runtime"));
     });
   }
   const tensor = (type, data, dims) => new ort.Tensor(type, data, dims);
   const whole = (...numbers) => BigInt64Array.from(numbers, (n) => BigInt(Math.round(n)));
-  return { steps, tensor, whole, mark: config.mark };
+  return { steps, tensor, whole, mark: config.mark, chroma: config.about.chroma };
 }
 
 const NO_MEMORY = "This browser has too little memory left: close other tabs, then try again";
@@ -105,13 +107,14 @@ async function colour(job) {
     if (jobs.get(job.id)?.version !== job.version) throw new Superseded();
   };
   await report(0.02);
-  const { steps, tensor, whole, mark } = await ready;
+  const { steps, tensor, whole, mark, chroma } = await ready;
   const canvas = await draw(job.file);
   const { width, height } = canvas;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const rows = Math.max(1, Math.floor(BAND / width));
   const read = (top) => context.getImageData(0, top, width, Math.min(rows, height - top));
-  const photo = ({ data, height }) => tensor("uint8", new Uint8Array(data.buffer), [height, width, 4]);
+  const photo = ({ data, height }) => tensor("float32", planes(data), [3, height, width]);
+  const white = tensor("float32", Float32Array.of(255), []);
 
   // The size at which the network sees the photo: about resolution² pixels.
   const scale = job.resolution / Math.sqrt(height * width);
@@ -120,29 +123,43 @@ async function colour(job) {
   if (colours?.resolution !== job.resolution) {
     const L = new Float32Array(height * w);
     for (let top = 0; top < height; top += rows) {
-      const feeds = { photo: photo(read(top)), width: tensor("int64", whole(w), []) };
+      const feeds = { photo: photo(read(top)), white, width: tensor("int64", whole(w), []) };
       L.set((await steps.lightness.run(feeds)).L.data, top * w);
       await report(0.05 + 0.25 * top / height);
     }
     const feeds = { L: tensor("float32", L, [height, w]), size: tensor("int64", whole(h, w), [2]), width: tensor("int64", whole(width), []) };
-    const { planes, rows: weights } = await steps.colours.run(feeds);
-    colours = { resolution: job.resolution, planes: planes.data, rows: weights.data };
+    const seen = await steps.colours.run(feeds);
+    colours = { resolution: job.resolution, planes: seen.planes.data, rows: seen.rows.data };
   }
   if (jobs.has(job.id)) remember(job.id, colours);
 
-  const planes = tensor("float32", colours.planes, [5, h, width]);
-  const saturation = tensor("float32", Float32Array.of(job.saturation), []);
+  const five = tensor("float32", colours.planes, [5, h, width]);
+  const saturation = tensor("float32", Float32Array.of(job.saturation * chroma), []);
   for (let top = 0; top < height; top += rows) {
     const band = read(top);
     const weights = colours.rows.subarray(top * h, (top + band.height) * h);
-    const feeds = { photo: photo(band), planes, rows: tensor("float32", weights, [band.height, h]), saturation };
-    band.data.set((await steps.paint.run(feeds)).coloured.data);
+    const feeds = { photo: photo(band), white, planes: five, rows: tensor("float32", weights, [band.height, h]), saturation };
+    fill(band.data, (await steps.paint.run(feeds)).coloured.data);
     context.putImageData(band, 0, top);
     await report(0.4 + 0.55 * (top + band.height) / height);
   }
   const type = job.file.type in KEPT ? job.file.type : "image/png";
   const { blob, notes } = await keep(job.file, await canvas.convertToBlob({ type, quality: KEPT[type] }), { width, height, mark });
   postMessage({ id: job.id, version: job.version, blob, width, height, notes });
+}
+
+// Red, green and blue one after the other, as the graphs take them, out of a canvas's RGBA …
+function planes(rgba) {
+  const count = rgba.length / 4;
+  const out = new Float32Array(3 * count);
+  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) out[c * count + i] = rgba[4 * i + c];
+  return out;
+}
+
+// … and back; a canvas rounds what it is given.
+function fill(rgba, colours) {
+  const count = rgba.length / 4;
+  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) rgba[4 * i + c] = colours[c * count + i];
 }
 
 // The colours of the photos used last; of the others, the network is asked again when a slider moves.

@@ -22,10 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..checkpoints import check_name, save_checkpoint
+from ..checkpoints import save_checkpoint
 from ..files import sync_folder, write_whole
 from ..photos import save_photo
 from ..photos.folders import RUN_FILE
+from ..weights import check_name
 
 History = list[dict[str, float]]
 

@@ -1,24 +1,24 @@
 """A generator, or the whole way from grey photo to colour photo, as ONNX graphs of any size.
 
-The graphs are traced from the very functions that colour a photo in Python, so
+The graphs are traced from the very functions that colour a photo with PyTorch, so
 there is no second copy of the colour mathematics.  Needs the extra `onnx`.
 
 Three small graphs, `STEPS`, colour a photo of any size in little memory, some rows at
-a time; `light.LightColorizer` and the web page call them in this order:
+a time.  `GraphEngine` and the web page call them in this order:
 
 | graph | in | out |
 | --- | --- | --- |
-| `lightness` | photo (n, W, 4) uint8, width () int64 | L (n, w): the rows' lightness, scaled to that width |
+| `lightness` | photo (3, n, W), white (), width () int64 | L (n, w): the rows' lightness, scaled to that width |
 | `colours` | L (H, w), size (2,) int64 = (h, w), width () int64 = W | planes (5, h, W), rows (H, h) |
-| `paint` | photo (n, W, 4) uint8, planes (5, h, W), rows (n, h), saturation () | coloured (n, W, 4) uint8 |
+| `paint` | photo (3, n, W), white (), planes (5, h, W), rows (n, h), saturation () | coloured (3, n, W) |
 
-A photo is RGBA, as a browser has it; the transparency is passed on.  `planes` are ab, its slope
+A photo is sRGB, float32 in [0, white].  `planes` are ab, without the generator's `chroma`, its slope
 and the blurred L, scaled up in width; `rows` says how they are scaled up in height.
+`colours` has no weights of its own: they are external data, by the names that they have in the generator.
 """
 
 import copy
 import json
-import tempfile
 from pathlib import Path
 
 import torch
@@ -27,43 +27,44 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim
 
-from ..checkpoints import CheckpointError, find_weights, load_pretrained
+from ..checkpoints import load_pretrained
 from ..color import rgb_to_L
-from ..colorizer import RESOLUTION, paint, slope_of_colour
 from ..files import write_whole
-from ..inference import STEPS
+from ..inference import RESOLUTION
 from ..models import Generator
 from ..models.precision import InFloat32
+from ..weights import CheckpointError, find_weights, read_file
+from .graphs import DRAWN, GRAPHS, STEPS
+from .pytorch import paint, slope_of_colour
 
 try:
     import onnx
-    import onnxscript  # noqa: F401  # torch exports with it
     from onnx import TensorProto, compose, helper, numpy_helper
+    from onnxscript import optimizer
 except ImportError as error:
     raise ImportError("colorize export needs ONNX: pip install 'colorize_lib[onnx]'") from error
 
 OPSET = 20
-GRAPHS = Path(__file__).parent  # what does not depend on the weights, traced by this file
 LARGEST = 1 << 16  # pixels a side
 
 
 class Lightness(nn.Module):
-    """(n, W, 4) uint8, () int64 → L (n, w)."""
+    """(3, n, W), (), () int64 → L (n, w)."""
 
-    def forward(self, photo: Tensor, width: Tensor) -> Tensor:
-        L = rgb_to_L(_rgb(photo))
+    def forward(self, photo: Tensor, white: Tensor, width: Tensor) -> Tensor:
+        L = rgb_to_L(photo[None] / white)
         return F.interpolate(L, (L.shape[2], _size(width)), mode="bilinear", antialias=True)[0, 0]
 
 
 class Padded(nn.Module):
-    """L (1, 1, H, W), sides that are multiples of the generator's → ab as it is painted, without padding and cutting."""
+    """L (1, 1, H, W), sides that are multiples of the generator's → ab, without padding, cutting and `chroma`."""
 
     def __init__(self, generator: Generator):
         super().__init__()
         self.generator = generator
 
     def forward(self, padded: Tensor) -> Tensor:
-        return self.generator.forward_padded(padded) * self.generator.chroma
+        return self.generator.forward_padded(padded)
 
 
 class Slope(nn.Module):
@@ -74,19 +75,15 @@ class Slope(nn.Module):
 
 
 class Paint(nn.Module):
-    """(n, W, 4) uint8, planes (5, h, W), rows (n, h), () → (n, W, 4) uint8."""
+    """(3, n, W), (), planes (5, h, W), rows (n, h), () → (3, n, W)."""
 
-    def forward(self, photo: Tensor, planes: Tensor, rows: Tensor, saturation: Tensor) -> Tensor:
-        L = rgb_to_L(_rgb(photo))
+    def forward(
+        self, photo: Tensor, white: Tensor, planes: Tensor, rows: Tensor, saturation: Tensor
+    ) -> Tensor:
+        L = rgb_to_L(photo[None] / white)
         near = (rows != 0).any(dim=0).nonzero().flatten()  # the few rows of `planes` that matter to these
-        return painted(photo, L, (rows[:, near] @ planes[:, near])[None], saturation)
-
-
-def painted(photo: Tensor, L: Tensor, planes: Tensor, saturation: Tensor) -> Tensor:
-    """(n, W, 4) uint8 with the colours of `planes`, (1, 5, n, W)."""
-    ab, slope, blurred = planes.split([2, 2, 1], dim=1)
-    rgb = paint(L, ab * saturation, slope * saturation, blurred)
-    return torch.cat([(rgb * 255).round().to(torch.uint8)[0].permute(1, 2, 0), photo[..., 3:]], dim=-1)
+        ab, slope, blurred = (rows[:, near] @ planes[:, near])[None].split([2, 2, 1], dim=1)
+        return paint(L, ab * saturation, slope * saturation, blurred)[0] * white
 
 
 def export_network(path: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
@@ -97,9 +94,8 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
     Args:
         path: file to write; an existing file is replaced.
         weights: name, path or Hub id of weights, as `find_weights` takes it.
-        half: store the weights as float16, in half the space; the graph computes in float32. The
-            exporter has folded the norms into them, so this changes some 8-bit values: of ten photos, 0.7 %
-            by more than 1, the largest by 6.
+        half: store the weights as float16, in half the space, as the bundled ones are stored anyway; the graph
+            computes in float32.
 
     Returns:
         The file's metadata: resolution, sha256 (of the weights), config, made_by; values are JSON.
@@ -112,76 +108,64 @@ def export_network(path: str | Path, weights: str | Path = "best", *, half: bool
     graph = _glue(
         "float[1, 1, height, width] L",
         "float[1, 2, height, width] ab",
-        """
+        f"""
         shape = Shape <start = 2> (L)
-        """
-        + AROUND_NETWORK.replace("SMALL", "L").replace("MULTIPLE", str(generator.multiple)),
+        {_around_network("L", generator.multiple).replace("ab = Slice", "plain = Slice")}
+        chroma = Constant <value_float = {generator.chroma!r}> ()
+        ab = Mul(plain, chroma)
+        """,
     )
     _insert(graph, "network", trace_network(generator))
     _write(graph, Path(path), about, half)
     return about
 
 
-def export_steps(folder: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
-    """Write the three graphs `STEPS` into a folder, as NAME.onnx: see the table above.
+def export_photo(path: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
+    """Write the whole way as one graph.
 
-    `lightness` and `paint` are the same for all weights; they come with the library (`trace_paint`
-    and `trace_lightness` make them, in minutes).
+    `photo` (H, W, 4) uint8, `size` (2,) int64, `saturation` () → `coloured` (H, W, 4) uint8.
+    `size` is that at which the network sees the photo: `inference.size_seen`.  Transparency is passed on.
 
     Args, returns, raises: as `export_network`.
     """
     generator, about = _load(weights)
-    for name in ("lightness", "paint"):
-        _write(onnx.load(GRAPHS / f"{name}.onnx"), Path(folder) / f"{name}.onnx", about, half=False)
-    graph = _glue(
-        "float[H, w] L, int64[2] size, int64 width",
-        "float[5, h, W] planes, float[H, h] rows",
-        BEFORE_NETWORK
-        + AROUND_NETWORK.replace("SMALL", "small").replace("MULTIPLE", str(generator.multiple))
-        + AFTER_NETWORK,
-    )
-    _insert(graph, "network", trace_network(generator))
-    _insert(graph, "slope", trace_slope(), {"L": "small", "planes": "planes4"})
-    _write(graph, Path(folder) / "colours.onnx", about, half)
-    return about
-
-
-def export_photo(path: str | Path, weights: str | Path = "best", *, half: bool = False) -> dict[str, str]:
-    """Write the whole way as one graph, for hosts that have the memory and want one call.
-
-    `photo` (H, W, 4) uint8, `size` (2,) int64, `saturation` () → `coloured` (H, W, 4) uint8.
-    `size` is that at which the network sees the photo: `inference.size_seen`.
-
-    Args, returns, raises: as `export_network`.
-    """
-    with tempfile.TemporaryDirectory(prefix="colorize.") as folder:
-        about = export_steps(folder, weights, half=half)
-        _write(join_steps(folder), Path(path), about, half=False)
-    return about
-
-
-def join_steps(folder: str | Path) -> onnx.ModelProto:
-    """The three graphs of `export_steps` as one: see `export_photo`."""
     graph = _glue(
         "uint8[H, W, 4] photo, int64[2] size, float saturation",
         "uint8[H, W, 4] coloured",
-        """
+        f"""
         one = Constant <value_int = 1> ()
         photo_size = Shape(photo)
         width = Gather(photo_size, one)
         small_width = Gather(size, one)
+        nothing = Constant <value_ints = [0]> ()
+        three = Constant <value_ints = [3]> ()
+        four = Constant <value_ints = [4]> ()
+        last = Constant <value_ints = [2]> ()
+        rgb = Slice(photo, nothing, three, last)
+        floats = Cast <to = 1> (rgb)
+        levels = Transpose <perm = [2, 0, 1]> (floats)
+        white = Constant <value_float = 255.0> ()
+        chroma = Constant <value_float = {generator.chroma!r}> ()
+        strength = Mul(saturation, chroma)
+        rounded = Round(painted)
+        planar = Cast <to = 2> (rounded)
+        painted_rgb = Transpose <perm = [1, 2, 0]> (planar)
+        alpha = Slice(photo, three, four, last)
+        coloured = Concat <axis = 2> (painted_rgb, alpha)
         """,
     )
-    lightness, colours, paint = (onnx.load(Path(folder) / f"{name}.onnx") for name in STEPS)
-    _insert(graph, "lightness", lightness, {"width": "small_width"})
-    _insert(graph, "colours", colours)
-    _insert(graph, "paint", paint)
-    return graph
+    lightness, paint = (onnx.load(GRAPHS / f"{name}.onnx") for name in ("lightness", "paint"))
+    _insert(graph, "lightness", lightness, {"photo": "levels", "width": "small_width"})
+    _insert(graph, "colours", trace_colours(generator))
+    _insert(graph, "paint", paint, {"photo": "levels", "saturation": "strength", "coloured": "painted"})
+    _write(graph, Path(path), about, half)
+    return about
 
 
-# What surrounds a network whose input's sides must be multiples: SMALL, of the size `shape`, to `ab`.
-AROUND_NETWORK = """
-    multiple = Constant <value_ints = [MULTIPLE]> ()
+def _around_network(small: str, multiple: int) -> str:
+    """What surrounds a network whose input's sides must be multiples: `small`, of the size `shape`, to `ab`."""
+    return f"""
+    multiple = Constant <value_ints = [{multiple}]> ()
     almost = Constant <value_ints = [1]> ()
     one_less = Sub(multiple, almost)
     more = Add(shape, one_less)
@@ -190,11 +174,12 @@ AROUND_NETWORK = """
     extra = Sub(padded_size, shape)
     no_pad = Constant <value_ints = [0, 0, 0, 0, 0, 0]> ()
     pads = Concat <axis = 0> (no_pad, extra)
-    padded = Pad <mode = "edge"> (SMALL, pads)
+    padded = Pad <mode = "edge"> ({small}, pads)
     from_start = Constant <value_ints = [0, 0]> ()
     sides = Constant <value_ints = [2, 3]> ()
     ab = Slice(padded_ab, from_start, shape, sides)
 """
+
 
 # What `colours` does before it: L is scaled down to `small`.
 BEFORE_NETWORK = """
@@ -205,7 +190,6 @@ BEFORE_NETWORK = """
     small_size = Concat <axis = 0> (ones, size)
     small = Resize <mode = "linear", antialias = 1, exclude_outside = 1> (L4, , , small_size)
 """
-
 # And after it: the planes are scaled up in width; `rows` is made, which scales them up in height.
 AFTER_NETWORK = """
     first = Constant <value_ints = [0]> ()
@@ -230,12 +214,23 @@ AFTER_NETWORK = """
 
 
 def trace_network(generator: Generator) -> onnx.ModelProto:
-    """`padded` (1, 1, H, W) → `padded_ab` (1, 2, H, W), for sides that are multiples of the generator's."""
+    """`padded` (1, 1, H, W) → `padded_ab` (1, 2, H, W), for sides that are multiples of the generator's.
+
+    Its weights are the generator's, untouched and under their names: PyTorch's own optimizer folds norms into them.
+    """
     multiple = generator.multiple
     height, width = (multiple * Dim(name, min=1, max=LARGEST // multiple) for name in ("rows", "columns"))
     example = {"padded": torch.rand(1, 1, 3 * multiple, 5 * multiple)}
     sizes = {"padded": {2: height, 3: width}}
-    return _trace(Padded(exportable(generator)), example, ["padded_ab"], sizes)
+    traced = _trace(Padded(exportable(generator)), example, ["padded_ab"], sizes, optimize=False)
+    weights = list(traced.graph.initializer)
+    as_inputs = [helper.make_tensor_value_info(w.name, w.data_type, w.dims) for w in weights]
+    del traced.graph.initializer[:]
+    traced.graph.input.extend(as_inputs)  # which no optimizer touches
+    model = optimizer.optimize(traced)
+    del model.graph.input[1:]
+    model.graph.initializer.extend(weights)
+    return model
 
 
 def trace_slope() -> onnx.ModelProto:
@@ -246,20 +241,102 @@ def trace_slope() -> onnx.ModelProto:
 
 def trace_lightness() -> onnx.ModelProto:
     n, width = (Dim(name, min=1, max=LARGEST) for name in ("n", "width"))
-    example = {"photo": _photo(20, 31), "width": torch.tensor(17)}
-    return _trace(Lightness(), example, ["L"], {"photo": {0: n, 1: width}, "width": {}})
+    example = {"photo": torch.zeros(3, 20, 31), "white": torch.tensor(255.0), "width": torch.tensor(17)}
+    return _trace(Lightness(), example, ["L"], {"photo": {1: n, 2: width}, "white": {}, "width": {}})
 
 
 def trace_paint() -> onnx.ModelProto:
-    n, width, h = (Dim(name, min=1, max=LARGEST) for name in ("n", "width", "h"))
+    n, width = (Dim(name, min=1, max=LARGEST) for name in ("n", "width"))
+    h = Dim("h", min=1, max=LARGEST)
     example = {
-        "photo": _photo(20, 31),
+        "photo": torch.zeros(3, 20, 31),
+        "white": torch.tensor(255.0),
         "planes": torch.rand(5, 13, 31),
         "rows": torch.rand(20, 13),
         "saturation": torch.tensor(1.0),
     }
-    sizes = {"photo": {0: n, 1: width}, "planes": {1: h, 2: width}, "rows": {0: n, 1: h}, "saturation": {}}
-    return _trace(Paint(), example, ["coloured"], sizes)
+    sizes = {"photo": {1: n, 2: width}, "planes": {1: h, 2: width}, "rows": {0: n, 1: h}}
+    return _trace(Paint(), example, ["coloured"], sizes | {"white": {}, "saturation": {}})
+
+
+def trace_colours(generator: Generator) -> onnx.ModelProto:
+    graph = _glue(
+        "float[H, w] L, int64[2] size, int64 width",
+        "float[5, h, W] planes, float[H, h] rows",
+        BEFORE_NETWORK + _around_network("small", generator.multiple) + AFTER_NETWORK,
+    )
+    _insert(graph, "network", trace_network(generator))
+    _insert(graph, "slope", trace_slope(), {"L": "small", "planes": "planes4"})
+    return graph
+
+
+def write_graphs(generator: Generator, folder: Path = GRAPHS) -> None:
+    """Write the graphs of `GraphEngine`: of `colours` no weights, only their names."""
+    made = {"lightness": trace_lightness(), "colours": trace_colours(generator), "paint": trace_paint()}
+    for name in STEPS:
+        _check(made[name])
+        if name == "colours":
+            about = {"config": generator.config, "weights": give_weights_away(made[name].graph, generator)}
+            write_whole(folder / "colours.json", json.dumps(about, indent=1).encode())
+        write_whole(folder / f"{name}.onnx", made[name].SerializeToString())
+
+
+def give_weights_away(graph: onnx.GraphProto, generator: Generator) -> list[str]:
+    """Make a generator's weights external data, under their own names; where they lie is said on loading.
+
+    Returns:
+        Their names, without those that are of no use to what is painted.
+    """
+    own = {f"network/generator.{name}": name for name in generator.state_dict()}
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    given = [tensor for tensor in kept if tensor.name in own]
+    for tensor in given:
+        size = len(tensor.raw_data)
+        tensor.name = own[tensor.name]
+        tensor.ClearField("raw_data")
+        place_weights(tensor, "weights", 0, size)
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = own.get(name, name)
+    return [tensor.name for tensor in given]
+
+
+def place_weights(tensor: onnx.TensorProto, file: str, offset: int, length: int) -> None:
+    """Say that a tensor's values are `length` bytes of a file, from an offset on."""
+    tensor.data_location = TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    for key, value in {"location": file, "offset": offset, "length": length}.items():
+        tensor.external_data.add(key=key, value=str(value))
+
+
+def graph_for(weights: Path) -> onnx.ModelProto:
+    """`colours` for a program that loads external data by itself, as the page does: beside the very file of `weights`.
+
+    Raises:
+        CheckpointError: for weights of another network than the graph's.
+    """
+    if read_file(weights, "np", tensors=False)[0]["config"] != DRAWN["config"]:
+        raise CheckpointError(
+            f"{weights} holds another network than the bundled one, and the graph computes that"
+        )
+    with weights.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        stored = json.loads(file.read(size))
+    model = onnx.load(GRAPHS / "colours.onnx", load_external_data=False)
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            begin, end = stored[tensor.name]["data_offsets"]
+            place_weights(tensor, weights.name, 8 + size + begin, end - begin)
+            if stored[tensor.name]["dtype"] == "F16":
+                name, tensor.name = tensor.name, f"{tensor.name}.float16"
+                tensor.data_type = TensorProto.FLOAT16
+                casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    _put_first(model.graph, casts)
+    return model
 
 
 def _glue(inputs: str, outputs: str, nodes: str) -> onnx.ModelProto:
@@ -318,33 +395,42 @@ def _load(weights: str | Path) -> tuple[Generator, dict[str, str]]:
     return generator, {key: json.dumps(value) for key, value in about.items()}
 
 
-def _trace(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict) -> onnx.ModelProto:
+def _trace(
+    module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], sizes: dict, optimize: bool = True
+) -> onnx.ModelProto:
     """Trace a module for every size; the values of `inputs` do not matter, the names of its arguments do."""
     with torch.no_grad():
         program = torch.export.export(
             module.eval(), (), inputs, dynamic_shapes=sizes, prefer_deferred_runtime_asserts_over_guards=True
         )
         onnx_program = torch.onnx.export(
-            program, input_names=list(inputs), output_names=outputs, opset_version=OPSET, verbose=False
+            program,
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=OPSET,
+            verbose=False,
+            optimize=optimize,
         )
     return onnx_program.model_proto  # pyright: ignore[reportOptionalMemberAccess]  # None only for a file
 
 
 def _write(model: onnx.ModelProto, path: Path, about: dict[str, str], half: bool) -> None:
     onnx.helper.set_model_props(model, about)
-    for part in (
-        *model.graph.node,
-        *model.graph.value_info,
-        *model.graph.initializer,
-        *model.graph.input,
-        *model.graph.output,
-    ):
-        del part.metadata_props[:]  # where in which file each was traced
     if half:
         _halve(model.graph)
-    onnx.checker.check_model(model)
+    _check(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, model.SerializeToString())
+
+
+def _check(model: onnx.ModelProto) -> None:
+    """Check a graph, and take out of it where in which file each part was traced, and what a runtime finds by itself."""
+    graph = model.graph
+    del graph.value_info[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.checker.check_model(model)
 
 
 def _halve(graph: onnx.GraphProto) -> None:
@@ -352,22 +438,17 @@ def _halve(graph: onnx.GraphProto) -> None:
     casts = []
     for i, tensor in enumerate(graph.initializer):
         values = numpy_helper.to_array(tensor)
-        if values.dtype == "float32" and values.size >= 256:
+        if values.dtype == "float32" and values.size >= 256 and abs(values).max() < 65504:
             name, stored = tensor.name, f"{tensor.name}.float16"
             graph.initializer[i].CopyFrom(numpy_helper.from_array(values.astype("float16"), stored))
             casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+    _put_first(graph, casts)
+
+
+def _put_first(graph: onnx.GraphProto, first: list[onnx.NodeProto]) -> None:
+    nodes = [*first, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-def _photo(height: int, width: int) -> Tensor:
-    return torch.zeros(height, width, 4, dtype=torch.uint8)
-
-
-def _rgb(photo: Tensor) -> Tensor:
-    """(n, W, 4) → (1, 3, n, W), of RGBA."""
-    return photo.index_select(-1, torch.arange(3)).permute(2, 0, 1)[None]
 
 
 class SameConv2d(nn.Conv2d):

@@ -1,1 +1,0 @@
-"""The network as ONNX graphs: written by `export`, run without PyTorch by `light`."""
