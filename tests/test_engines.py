@@ -1,6 +1,7 @@
 """Two engines, one picture: PyTorch, and onnxruntime with the graphs and the same file of weights."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -116,17 +117,18 @@ def a_network_of_another_kind(path):
     return save_checkpoint(path, Unet(filters=4, downs=5))
 
 
-def weights_in_bfloat16(path):
-    return save_checkpoint(path, load_generator("l1"), dtype=torch.bfloat16)
-
-
-@pytest.mark.parametrize("make", [a_network_of_another_kind, weights_in_bfloat16])
-def test_what_the_graphs_cannot_do_pytorch_does(tmp_path, photo, make):
-    path = make(tmp_path / "weights.safetensors")
+def test_another_network_is_pytorchs(tmp_path, photo):
+    path = a_network_of_another_kind(tmp_path / "weights.safetensors")
     with warnings.catch_warnings(action="error"):
         colorizer = Colorizer(path, 64)
     assert isinstance(colorizer.engine, PyTorchEngine)
     assert colorizer(photo).shape == photo.shape
+
+
+def test_weights_in_bfloat16_colour_whatever_numpy_makes_of_them(tmp_path, photo):
+    path = save_checkpoint(tmp_path / "weights.safetensors", load_generator("l1"), dtype=torch.bfloat16)
+    colorizer = Colorizer(path, 64)
+    assert largest_difference(colorizer(photo), colorizer.pytorch.colour(photo, 1, 64)) <= 1
 
 
 def test_without_onnxruntime_pytorch_does(monkeypatch, photo):
@@ -158,8 +160,8 @@ def test_a_colorizer_can_be_pickled(photo):
     assert np.array_equal(pickle.loads(pickle.dumps(colorizer))(photo), colorizer(photo))
 
 
-@pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="no fork")
-def test_a_forked_process_colours(train_photos, tmp_path):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has none")
+def test_a_forked_process_colours():
     """The threads of onnxruntime do not survive a fork."""
     code = (
         "import os, sys, numpy as np; from colorize_lib import Colorizer; colorizer = Colorizer()\n"
@@ -169,7 +171,7 @@ def test_a_forked_process_colours(train_photos, tmp_path):
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
     command = [sys.executable, "-W", "ignore", "-c", code]
-    assert subprocess.run(command, env={**__import__("os").environ, "OMP_NUM_THREADS": "2"}).returncode == 0
+    assert subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "2"}, timeout=600).returncode == 0
 
 
 def without_torch(*arguments):

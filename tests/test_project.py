@@ -125,8 +125,8 @@ def test_importing_loads_nothing_before_it_is_used(root):
     assert {name.split(".")[0] for name in run.stdout.split()} <= {"colorize_lib", *sys.stdlib_module_names}
 
 
-@pytest.mark.parametrize("module", ["cli", "graphs.light", "photos"])
-def test_what_colours_with_graphs_imports_no_torch(module):
+@pytest.mark.parametrize("module", ["cli", "colorizer", "photos", "weights"])
+def test_what_colours_imports_no_torch(module):
     code = f"import sys, colorize_lib.{module}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
