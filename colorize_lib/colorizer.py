@@ -80,8 +80,10 @@ class Colorizer:
         check_resolution(resolution)
         self._source = find_weights(generator) if isinstance(generator, (str, Path)) else generator
         self._device = device
-        light = isinstance(self._source, Path) and str(device or "cpu") == "cpu"
-        self.engine = (light and GraphEngine.of(self._source)) or self.pytorch
+        graphs = None
+        if isinstance(self._source, Path) and str(device or "cpu") == "cpu":
+            graphs = GraphEngine.of(self._source)
+        self.engine = graphs or self.pytorch
         self.resolution = self.engine.resolution if resolution is None else resolution
 
     @cached_property

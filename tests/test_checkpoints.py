@@ -18,13 +18,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from colorize_lib.checkpoints import (
-    HUB_FILE,
-    WEIGHTS,
-    CheckpointError,
     build,
-    checksum,
-    fetch_from_hub,
-    find_weights,
+    checksum_of,
     load_checkpoint,
     load_generator,
     load_pretrained,
@@ -33,6 +28,7 @@ from colorize_lib.checkpoints import (
 )
 from colorize_lib.colorizer import Colorizer
 from colorize_lib.models import GENERATORS, FeatureDiscriminator, PatchDiscriminator, build_generator
+from colorize_lib.weights import HUB_FILE, WEIGHTS, CheckpointError, fetch_from_hub, find_weights
 
 
 @pytest.fixture()
@@ -144,7 +140,7 @@ def test_missing_and_surplus_tensors_are_refused(tmp_path, generator):
     state = safetensors.torch.load_file(path)
     without = {name: tensor for name, tensor in state.items() if name != "head.bias"}
     for changed in (state | {"surplus": torch.zeros(1)}, state | {"head.bias": torch.zeros(5)}, without):
-        about = metadata | {"sha256": json.dumps(checksum(changed))}
+        about = metadata | {"sha256": json.dumps(checksum_of(changed))}
         safetensors.torch.save_file(changed, tmp_path / "changed.safetensors", about)
         refuse(tmp_path / "changed.safetensors", "does not fit chroma_unet")
 
@@ -154,7 +150,7 @@ def changed(path, header=None, state=None):
     with safetensors.safe_open(path, "pt") as file:
         metadata = file.metadata()
     state = {**safetensors.torch.load_file(path), **(state or {})}
-    about = metadata | {"sha256": json.dumps(checksum(state))} | (header or {})
+    about = metadata | {"sha256": json.dumps(checksum_of(state))} | (header or {})
     safetensors.torch.save_file(
         state, path, {key: value for key, value in about.items() if value is not None}
     )
@@ -470,6 +466,6 @@ def test_weights_whose_names_have_the_prefixes_of_wrappers_are_loaded(small, pla
     """Versions before 0.2 wrote them."""
     state = {prefix + name: value for name, value in safetensors.torch.load_file(small).items()}
     with safetensors.safe_open(small, framework="pt") as file:
-        header = file.metadata() | {"sha256": json.dumps(checksum(state))}
+        header = file.metadata() | {"sha256": json.dumps(checksum_of(state))}
     safetensors.torch.save_file(state, small, header)
     assert load_generator(small).state_dict().keys() == plain.state_dict().keys()

@@ -485,7 +485,7 @@ outs, killed, weights, photos = json.loads(sys.argv[1]), sys.argv[2] == "killed"
 Image.init()
 torch.set_num_threads(1)
 ready = Colorizer.from_pretrained(weights, resolution=64, device="cpu")  # once, for all the processes
-colorize_lib.colorizer.Colorizer = lambda *_, **__: ready
+Colorizer.from_pretrained = classmethod(lambda *_, **__: ready)
 
 def run(out, moment):
     # Colours in a process of its own, which is killed at that call of a function; returns how many there were.

@@ -164,7 +164,9 @@ def _colour(work: "Plan", options: argparse.Namespace) -> Counter[str]:
     from ..photos.profiles import is_in_colour
     from .targets import identity
 
-    colorizer = Colorizer(options.weights, options.resolution, options.device)
+    colorizer = Colorizer.from_pretrained(
+        options.weights, resolution=options.resolution, device=options.device
+    )
     seen, made = Counter(), set()
 
     def colour(photo: "tuple[np.ndarray, About, list[Hint]]") -> "tuple[np.ndarray, About, str] | None":

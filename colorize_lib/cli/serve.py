@@ -41,6 +41,6 @@ def serve(options: argparse.Namespace) -> int:
     from .server import listen, serve
 
     with listen(options.host, options.port) as listener:  # first: a taken port is known at once
-        colorizer = Colorizer(options.weights, device=options.device)
+        colorizer = Colorizer.from_pretrained(options.weights, device=options.device)
         serve(colorizer, listener, options.open)
     return 0

@@ -124,7 +124,8 @@ class GraphEngine:
         )
 
     def _run(self, step: str, **feeds: Any) -> list[np.ndarray]:
-        return self._sessions[step].run(None, {name: np.asarray(value) for name, value in feeds.items()})
+        outputs = self._sessions[step].run(None, {name: np.asarray(value) for name, value in feeds.items()})
+        return [np.asarray(output) for output in outputs]
 
 
 def _planes(photo: np.ndarray) -> np.ndarray:

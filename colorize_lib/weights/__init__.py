@@ -210,7 +210,10 @@ def read_weights(path: str | Path) -> tuple[dict, dict[str, np.ndarray]]:
         CheckpointError, TypeError: as `read_file`; CheckpointError also for a wrong checksum.
     """
     header, state = read_file(path, "np")
-    parts = ((name, f"torch.{v.dtype}", v.shape, v.reshape(-1).data) for name, v in sorted(state.items()))
+    parts = (
+        (name, f"torch.{v.dtype}", v.shape, v.reshape(-1).view(np.uint8).data)
+        for name, v in sorted(state.items())
+    )
     if checksum(parts) != header["sha256"]:
         raise CheckpointError(
             f"{path} is damaged: its weights do not match their checksum: copy it, or download it, again"
