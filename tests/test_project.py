@@ -39,7 +39,7 @@ def rooms(root) -> dict[str, list]:
     package, found = root / "colorize_lib", {}
     for path in package.rglob("*.py"):
         name = path.relative_to(package).with_suffix("").parts[0]
-        if name not in ("__init__", "__main__", "weights"):
+        if name not in ("__init__", "__main__"):
             found.setdefault(name, []).append(path)
     return found
 
