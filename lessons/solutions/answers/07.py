@@ -27,11 +27,6 @@ PREDICTIONS = {
         ["more colour, and more error", "more colour, and less error", "no more colour, but more error"],
         right=0,
     ),
-    "dropout": Choice(
-        "How much do 16 paintings of one photo differ, compared with how far they are from the truth?",
-        ["about as much", "about half as much", "a tenth, or less"],
-        right=2,
-    ),
 }
 
 
@@ -232,7 +227,7 @@ QUIZ = [
         why="The layers subtract means that belong to other weights, and the difference passes on to the colours.",
     ),
     Choice(
-        "Which cure does without another pass over the photos?",
+        "Which cure needs no extra pass over the photos?",
         ["`hold_norms`: train with the running means that evaluation uses", "`renew_norms`, after training"],
         right=0,
         why="Then the judge sees what will be shown. `renew_norms` needs a pass, and no training.",
