@@ -216,7 +216,6 @@ GIVEN_AWAY = {
     "05": {"between", "game", "push", "unseen", "noise", "heart"},
     "06": {"fastai", "coarse", "catch", "median", "strong"},
     "08": {"grey"},
-    "09": {"sepia filter", "own", "sepia", "again", "processes"},
     "10": {"one point", "few", "fifty", "gold"},
 }
 

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from colorize_course import Choice, Number, expect, expect_not, expect_same
+from colorize_course import Choice, expect, expect_not, expect_same
 from colorize_lib.models import Generator
 from colorize_lib.training import L1Pretraining, batch_norms
 
@@ -27,9 +27,13 @@ PREDICTIONS = {
         "The same command runs a second time. What happens to the coloured photos?",
         ["they are made anew", "they are coloured twice", "they stay as they are"], 2,
     ),
-    "processes": Choice(
-        "Two processes have half of the batch each. Is the mean of their gradients that of the whole batch?",
-        ["yes, always", "only if the batch norms hold still", "no, never"], 1,
+    "second": Choice(
+        "Yours has the smallest error on held-out photos. Which control comes second?",
+        ["grey", "the bundled weights", "the bundled weights, as colourful as yours", "one wash of the mean colour"], 3,
+    ),
+    "exported": Choice(
+        "ONNX Runtime computes your network without our code. How far are its colours from PyTorch's?",
+        ["not at all: to the last digit the same", "by less than an eye can see", "by some units"], 1,
     ),
 }  # fmt: skip
 
@@ -49,9 +53,10 @@ QUIZ = [
         ["the network is then trained as it is used", "it saves memory", "Adam needs it"], 0,
         "A few small photos have other statistics than the thousands that the weights come from.",
     ),
-    Number(
-        "160 photos, batches of 8, four processes: how many steps has an epoch?", 5, 0,
-        "One step takes 4 × 8 = 32 photos, and 160 / 32 = 5.",
+    Choice(
+        "Your theme is mostly rose, and your network beats grey and the bundled weights. Which control is missing?",
+        ["a larger network", "one rose wash over everything", "another computer"], 1,
+        "Where one colour is common, that colour everywhere is hard to beat. A mean gain over it says that the network knows *where*.",
     ),
     Choice(
         "What can no network find out from a grey photo of a car?",
