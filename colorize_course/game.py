@@ -15,7 +15,6 @@ from colorize_lib.data import Batch, EpochSampler, LabLoader
 from .display import ACCENT, INK, SOFT, to_image, to_rgb
 
 BLUE, RED, AMBER = "#2c6fbb", ACCENT, "#e0a030"
-LOG2 = 0.6931
 EDGE = 88  # of the a*b* planes
 LIGHTNESS = 62
 
@@ -73,7 +72,9 @@ def draw_generator_step() -> None:
         "L1": (4.9, -0.05, "λ · L1 to true ab", None),
         "loss": (7, 0.6, "loss G", None),
     }
-    forward = [("L", "G"), ("G", "fake"), ("fake", "D"), ("fake", "L1"), ("D", "loss"), ("L1", "loss")]
+    forward = [
+        ("L", "G"), ("L", "D", -0.2), ("G", "fake"), ("fake", "D"), ("fake", "L1"), ("D", "loss"), ("L1", "loss")
+    ]  # fmt: skip
     backward = [
         ("loss", "D", 0.35), ("D", "fake", 0.35), ("loss", "L1", -0.35), ("L1", "fake", -0.35), ("fake", "G", -0.7)
     ]  # fmt: skip
@@ -178,35 +179,6 @@ def draw_batches(loader: LabLoader, count: int) -> Iterator[Batch]:
         yield from islice(loader, count - epoch * len(loader))
 
 
-def smooth(values: Sequence[float], width: int = 10) -> list[float]:
-    """The running mean over the last `width` values."""
-    windows = (values[max(0, i - width + 1) : i + 1] for i in range(len(values)))
-    return [sum(window) / len(window) for window in windows]
-
-
-def show_curves(history: Sequence[dict], alone: Sequence[dict]) -> None:
-    """A run's losses and logits against the steps; its L1 beside that of a run without a judge."""
-
-    def column(rows: Sequence[dict], name: str) -> list[float]:
-        return smooth([row[name] for row in rows])
-
-    _, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 2.8))
-    left.plot(column(history, "l1"), color=BLUE, label="with a judge")
-    left.plot(column(alone, "l1"), color=SOFT, linestyle="--", label="L1 alone")
-    left.set(title="L1", xlabel="step")
-    middle.plot(column(history, "d"), color=RED, label="discriminator")
-    middle.plot(column(history, "gan"), color=BLUE, linestyle="--", label="generator")
-    middle.axhline(LOG2, color=SOFT, linestyle=":")
-    middle.set(title="GAN losses; dotted: log 2", xlabel="step", ylim=(0, None))
-    right.plot(column(history, "d_real"), color=BLUE, label="true photos")
-    right.plot(column(history, "d_fake"), color=AMBER, linestyle="--", label="paintings")
-    right.axhline(0, color=SOFT, linewidth=0.8)
-    right.set(title="the judge's mean logits", xlabel="step")
-    for ax in (left, middle, right):
-        ax.legend(frameon=False, fontsize=10)
-    plt.show()
-
-
 def show_grid(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str] = (), width: float = 8.0) -> None:
     """Rows of pictures, each (3, H, W) in [0, 1], with the rows' names at their left and titles above."""
     columns = max(len(row) for row in rows.values())
@@ -252,18 +224,4 @@ def show_logits(judges: Mapping[str, Mapping[str, Tensor]]) -> None:
         ax.axvline(0, color=SOFT, linewidth=1)
         ax.set(title=title, xlabel="logit: fake ← 0 → real", yticks=[-i for i in range(len(groups))])
         ax.set_yticklabels(groups)
-    plt.show()
-
-
-def show_maps(pictures: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-    """Photos, and below each the judge's patch map: {title: (rgb (3, H, W), logits (h, w))}."""
-    limit = max(logits.abs().max().item() for _, logits in pictures.values())
-    figure, axes = plt.subplots(2, len(pictures), figsize=(1.9 * len(pictures) + 0.6, 4.0), squeeze=False)
-    for (above, below), (title, (rgb, logits)) in zip(axes.T, pictures.items(), strict=True):
-        above.imshow(to_image(rgb), interpolation="lanczos")
-        above.set_title(title, fontsize=12)
-        image = below.imshow(logits, cmap="PuOr", vmin=-limit, vmax=limit)
-    for ax in axes.flat:
-        ax.axis("off")
-    figure.colorbar(image, ax=axes[1], label="logit: fake ← 0 → real", shrink=0.85)
     plt.show()

@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from colorize_lib.color import AB_SCALE, to_rgb
 
 from .display import INK, SOFT, to_image
+from .game import draw_plane
 
 BLUE, ORANGE, PURPLE = "#2c6fbb", "#e08a00", "#7d5ba6"  # to be told apart by everybody
 LINES = (BLUE, ORANGE, PURPLE, INK)
@@ -174,6 +177,18 @@ def show_answers(swatches: Tensor, shares: Sequence[float]) -> None:
     ax.tick_params(length=0, which="both")
     ax.grid(which="minor", color="white", linewidth=3)
     plt.show()
+
+
+def plane_picture(title: str, photos: Tensor, path: Tensor) -> np.ndarray:
+    """A colour's way over the a*b* plane, (N, 2), and its end: a picture, (H, W, 3) uint8, for a slider."""
+    figure = Figure(figsize=(3.6, 3.8), dpi=80)
+    ax = figure.subplots()
+    draw_plane(ax, title, photos, path=path, end=path[-1])
+    ax.plot(*path[-1], "o", color="black", markersize=7, zorder=5)
+    ax.set_ylabel("b*: blue to yellow")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def show_strength(true: Sequence[float], predicted: Sequence[float]) -> None:

@@ -49,7 +49,7 @@ def comparisons(node: ast.expr) -> list[ast.Compare]:
 
 
 class Watch(ast.NodeTransformer):
-    """assert a < b and c → watched("a < b", ["Lt"], [a, b]); assert c"""
+    """assert a < b and c → __watched__("a < b", ["Lt"], [a, b]); assert c"""
 
     def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
         statements = []
@@ -58,7 +58,7 @@ class Watch(ast.NodeTransformer):
                 sides = ast.List([part.left, *part.comparators], ast.Load())
                 signs = ast.List([ast.Constant(type(sign).__name__) for sign in part.ops], ast.Load())
                 told = [ast.Constant(ast.unparse(part)), signs, sides]
-                statements.append(ast.Expr(ast.Call(ast.Name("watched", ast.Load()), told, [])))
+                statements.append(ast.Expr(ast.Call(ast.Name("__watched__", ast.Load()), told, [])))
             else:
                 statements.append(ast.Assert(part))
         return statements
@@ -101,7 +101,7 @@ def run(lesson: Path, seed: int) -> list:
         holds = all(OPERATORS[sign](a, b) for sign, a, b in zip(signs, sides, sides[1:], strict=False))
         seen.append([text, bool(holds), [number(side) for side in sides]])
 
-    space = {"__name__": "__main__", "watched": watched}
+    space = {"__name__": "__main__", "__watched__": watched}
     for source in code_cells(lesson):
         tree = Seeds(seed).visit(Watch().visit(ast.parse(source)))
         exec(compile(ast.fix_missing_locations(tree), lesson.name, "exec"), space)

@@ -24,10 +24,6 @@ def test_batches_are_drawn_over_the_epochs():
     assert not torch.equal(batches[0], batches[2])  # another epoch, other crops
 
 
-def test_smooth_is_the_mean_of_the_last_values():
-    assert game.smooth([1.0, 3.0, 5.0, 7.0], width=2) == [1.0, 2.0, 4.0, 6.0]
-
-
 def test_the_plane_is_a_picture_with_b_upwards():
     plane = game.plane(side=21)
     assert plane.shape == (3, 21, 21)

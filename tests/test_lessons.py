@@ -12,6 +12,8 @@ import pytest
 import spread
 import torch
 from accelerate import Accelerator
+from fastai.vision.learner import create_body
+from torchvision.models import resnet18
 
 from colorize_course import load_answers
 from colorize_course.notes import ANSWERS
@@ -285,9 +287,9 @@ def test_the_adversarial_step_of_lesson_05_is_the_librarys():
 
 def test_the_dynamic_unet_of_lesson_06_is_the_librarys():
     lesson = definitions(LESSONS / "06_l1_pretraining.ipynb", "DynamicUnetGenerator")["DynamicUnetGenerator"]
-    options = {"pretrained": False, "size": (64, 64)}
-    x = torch.randn(2, 1, 64, 64)
-    assert_same_network(lesson(**options), models.DynamicUnetGenerator(**options), x)
+    body = create_body(resnet18(), n_in=1, pretrained=False, cut=-2)
+    ours = models.DynamicUnetGenerator(pretrained=False, size=(64, 64))
+    assert_same_network(lesson(body, (64, 64)), ours, torch.randn(2, 1, 64, 64))
 
 
 def test_the_chroma_unet_of_lesson_06_is_the_librarys():

@@ -38,6 +38,16 @@ PREDICTIONS = {
         ["red, in full", "a purple between them", "grey"],
         right=0,
     ),
+    "anneal": Choice(
+        "Where is the annealed mean at T = 0.38?",
+        ["in a paint: the most probable one", "still far from every paint", "where the mean is"],
+        right=1,
+    ),
+    "classes": Choice(
+        "At equal colourfulness, which has the smaller ab error?",
+        ["L1 × k", "classes, read as an annealed mean", "both the same"],
+        right=1,
+    ),
     "strong": Choice(
         "How strong are the predicted colours where the true ones are strongest?",
         ["as strong", "weaker by far", "stronger"],
