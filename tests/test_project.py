@@ -306,6 +306,18 @@ def test_the_first_cell_says_what_helps_without_a_network(run_without_the_packag
         run_without_the_package(error)
 
 
+def test_the_installing_cell_is_out_of_sight(root):
+    """In Jupyter, in Colab, and on the site."""
+    for path in sorted((root / "lessons").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        (metadata,) = [
+            cell["metadata"] for cell in cells if 'find_spec("colorize_lib")' in "".join(cell["source"])
+        ]
+        assert metadata["jupyter"] == {"source_hidden": True}, path
+        assert metadata["cellView"] == "form", path
+        assert "remove-cell" in metadata["tags"], path
+
+
 def test_lessons_that_install_the_package_do_it_with_the_first_cell(first_cell, root):
     for path in (root / "lessons").rglob("*.ipynb"):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
