@@ -346,12 +346,13 @@ def test_editors_see_all_options_of_a_training(options, method):
 
 
 def test_a_word_has_one_default():
-    found = {}
+    found = {word: set() for word in ("progress", "device", "keep_grey", "queries")}
     for name in colorize_lib.__all__:
         public = getattr(colorize_lib, name)
         if callable(public) and not (isinstance(public, type) and issubclass(public, Exception)):
             for word, parameter in inspect.signature(public).parameters.items():
-                found.setdefault(word, set()).add(parameter.default)
+                if word in found:
+                    found[word].add(parameter.default)
     assert found["progress"] == {True}
     assert found["device"] == {None}
     assert found["keep_grey"] == {False}

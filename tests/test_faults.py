@@ -278,15 +278,15 @@ def test_options_that_no_photo_can_have_stop_at_once(tmp_path, colorize, capsys,
 def test_no_error_of_one_photo_ends_a_folder(tmp_path, colorize, capsys, monkeypatch):
     for name in ("a.png", "b.png", "c.png"):
         picture(tmp_path / "photos" / name)
-    colour, calls = Colorizer._colour_array, []
+    colour, calls = Colorizer.__call__, []
 
-    def fail_once(self, *arguments):
+    def fail_once(self, photo, **options):
         calls.append(1)
         if len(calls) == 2:
             raise RuntimeError("out of luck")
-        return colour(self, *arguments)
+        return colour(self, photo, **options)
 
-    monkeypatch.setattr(Colorizer, "_colour_array", fail_once)
+    monkeypatch.setattr(Colorizer, "__call__", fail_once)
     assert colorize(tmp_path / "photos") == 1
     assert names(tmp_path / "out") == ["a.png", "c.png"]
     said = capsys.readouterr().err
