@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted(
-    path for path in (ROOT / "lessons").glob("*.ipynb") if path.name[:2] in "03 04 05 06 07 08 10"
+    path for path in (ROOT / "lessons").glob("*.ipynb") if path.name[:2] in "03 04 05 06 07 08 09 10"
 )
 TABLE = Path(__file__).with_name("spread.md")
 PART = re.compile(r"^## .*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)  # of the table: a lesson's
