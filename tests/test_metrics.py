@@ -32,6 +32,7 @@ from colorize_lib.metrics import (
     psnr,
     ssim,
 )
+from colorize_lib.metrics.formulas import Rows
 from colorize_lib.metrics.frechet import EfficientNetFeatures, Frechet, frechet_distance
 from colorize_lib.metrics.sources import EVERY, by_source, leads, source_of
 from colorize_lib.metrics.tables import format_table, table_csv, table_json, with_shares
@@ -520,6 +521,16 @@ def test_the_margin_of_a_mean_is_that_of_the_formula(crowd, two_guesses):
     difference, margin = leads(*(rows[name] for name in painters), SOURCES)[EVERY]["ab_error"]
     assert difference == pytest.approx(differences.mean(), abs=1e-4)
     assert margin == pytest.approx(1.96 * differences.std() / 12**0.5, rel=0.2)  # 200 draws: ± 5 %
+
+
+def test_what_photos_add_is_kept_in_few_blocks():
+    """Small tensors that stay would keep the heap from giving back the large ones between them."""
+    rows, parts, blocks = Rows(), [torch.rand(3, 5) for _ in range(2000)], set()
+    for part in parts:
+        rows.add(part)
+        blocks.add(rows.all().untyped_storage().nbytes())
+    assert torch.equal(rows.all(), torch.cat(parts))
+    assert len(blocks) <= 4
 
 
 def test_leads_have_every_source_and_their_seed(two_guesses):

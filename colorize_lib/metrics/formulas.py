@@ -61,6 +61,30 @@ def auc(predicted: Tensor, true: Tensor) -> Tensor:
     return 100 * _accuracy(predicted, true).mean(dim=(1, 2))
 
 
+class Rows:
+    """Rows that are added batch by batch, kept in one block of memory.
+
+    Small tensors that stay, made between large ones that go, would keep the heap from shrinking:
+    gigabytes for a thousand photos.
+    """
+
+    def __init__(self):
+        self._block, self._count = torch.empty(0), 0
+
+    def add(self, rows: Tensor) -> None:
+        count = self._count + len(rows)
+        if count > len(self._block):
+            block = rows.new_empty(max(2 * count, 1024), *rows.shape[1:])
+            if self._count:
+                block[: self._count] = self._block[: self._count]
+            self._block = block
+        self._block[self._count : count] = rows
+        self._count = count
+
+    def all(self) -> Tensor:
+        return self._block[: self._count]
+
+
 class Pooled(ABC):
     """A number computed from sums over photos.
 
@@ -73,11 +97,11 @@ class Pooled(ABC):
 
     def reset(self) -> None:
         """Forget all photos."""
-        self._summands: list[Tensor] = []
+        self._summands = Rows()
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
         """Add photos, in the form that `summands` takes."""
-        self._summands.append(self.summands(predicted, true).cpu().double())
+        self._summands.add(self.summands(predicted, true).cpu().double())
 
     def compute(self, counts: Tensor | None = None) -> float:
         """The value over all photos added so far; NaN without any.
@@ -85,9 +109,9 @@ class Pooled(ABC):
         Args:
             counts: how often each photo counts, (N,); None: once.
         """
-        if not self._summands:
+        photos = self._summands.all()
+        if not len(photos):
             return math.nan
-        photos = torch.cat(self._summands)
         return self.value(photos.sum(dim=0) if counts is None else counts.double() @ photos)
 
     @abstractmethod

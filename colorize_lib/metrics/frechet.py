@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..devices import default_device
 from ..models.imagenet import imagenet_network
+from .formulas import Rows
 
 FRECHET_NETWORK = "tf_efficientnet_lite2"  # neither the encoder's network nor the discriminator's
 
@@ -48,7 +49,7 @@ class Frechet:
     def update(self, rgb: Tensor, real: bool) -> None:
         """Add photos, (B, 3, H, W) in [0, 1]: true ones (`real`), or coloured ones."""
         features = self._network(rgb.to(self._device)).cpu()
-        (self._true if real else self._coloured).append(features)
+        (self._true if real else self._coloured).add(features)
 
     def compute(self) -> float:
         """The distance between the coloured and the true photos added so far."""
@@ -56,14 +57,13 @@ class Frechet:
 
     def seen(self) -> tuple[Tensor, Tensor]:
         """The features of the coloured and of the true photos added so far, (N, D) and (M, D)."""
-        self._true = [torch.cat(self._true)]  # once for all generators
-        return torch.cat(self._coloured), self._true[0]
+        return self._coloured.all(), self._true.all()
 
     def reset(self, keep_true: bool = False) -> None:
         """Forget all photos, or, with `keep_true`, the coloured ones: the true ones serve the next generator, too."""
-        self._coloured: list[Tensor] = []
+        self._coloured = Rows()
         if not keep_true:
-            self._true: list[Tensor] = []
+            self._true = Rows()
 
 
 def frechet_distance(one: Tensor, other: Tensor, counts: Tensor | None = None) -> float:
