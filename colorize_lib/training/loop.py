@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -224,19 +225,11 @@ def fit(
             the discriminator, or an `out` with a sampler that cannot resume.
         TypeError: for an `out` with a network that has no `config`.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
-    if validate_every < 1:
-        raise ValueError(f"validate_every is {validate_every}: take 1, for every epoch, or more")
-    if not save_minutes >= 0:
-        raise ValueError(f"save_minutes is {save_minutes}: take 0 or more")
-    if isinstance(dataloaders, LabLoader):
-        dataloaders = DataLoaders(dataloaders)
-    elif not isinstance(dataloaders, DataLoaders):
-        dataloaders = make_dataloaders(dataloaders, progress=progress)
+    _check_options(schedule, validate_every, save_minutes)
+    dataloaders = _as_dataloaders(dataloaders, progress)
     budget = Budget(epochs, minutes)
     check_size(method, getattr(dataloaders.train.dataset, "size", None))
-    renew = method.renew_norms  # here, so that a method without it fails before its training, not after
+    renew = (lambda generator: renew_norms(generator, dataloaders.train)) if method.renew_norms else None
     folder = None if out is None else RunFolder(out, resume=resume, made_by=made_by)
 
     if isinstance(generator := unwrapped(method.networks["generator"]), Generator):
@@ -259,12 +252,34 @@ def fit(
             progress=progress,
         ) as run,
     ):
-        for batch in run.batches():
-            run.step(batch, rate=SCHEDULES[schedule](run.used))
-            if run.done and renew:
-                renew_norms(run.generator, dataloaders.train)
-            if run.done or run.epoch_is_over:
-                run.record(validate=run.done or run.epoch % validate_every == 0)
-            if run.done or run.unsaved >= save_minutes:
-                run.save()
+        _loop(run, SCHEDULES[schedule], renew, validate_every, save_minutes)
     return run.state.history
+
+
+def _loop(
+    run: Run, rate: Callable[[float], float], renew: Callable | None, validate_every: int, save_minutes: float
+) -> None:
+    """The training itself: a step for each batch, a row of the history for each epoch."""
+    for batch in run.batches():
+        run.step(batch, rate=rate(run.used))
+        if run.done and renew:
+            renew(run.generator)
+        if run.done or run.epoch_is_over:
+            run.record(validate=run.done or run.epoch % validate_every == 0)
+        if run.done or run.unsaved >= save_minutes:
+            run.save()
+
+
+def _check_options(schedule: str, validate_every: int, save_minutes: float) -> None:
+    if schedule not in SCHEDULES:
+        raise ValueError(f"no schedule is called '{schedule}': choose from {', '.join(SCHEDULES)}")
+    if validate_every < 1:
+        raise ValueError(f"validate_every is {validate_every}: take 1, for every epoch, or more")
+    if not save_minutes >= 0:
+        raise ValueError(f"save_minutes is {save_minutes}: take 0 or more")
+
+
+def _as_dataloaders(given: DataLoaders | LabLoader | Photos, progress: bool) -> DataLoaders:
+    if isinstance(given, DataLoaders):
+        return given
+    return DataLoaders(given) if isinstance(given, LabLoader) else make_dataloaders(given, progress=progress)
