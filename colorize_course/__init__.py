@@ -30,10 +30,10 @@ The cells of a lesson carry tags.  tests/test_answers.py holds each lesson to th
 - `quiz` and `summary`: near the end.  Nothing of this needs a server, and the page reads well without a kernel.
 """
 
-from .checks import NotYet, expect, expect_not, expect_same, expect_shape, expect_written, judge
+from .checks import FewBatches, NotYet, expect, expect_not, expect_same, expect_shape, expect_written, judge
 from .notes import MY_PHOTO, Choice, Notes, Number, lesson_folder, load_answers, my_photo
 
 __all__ = [
-    "MY_PHOTO", "Choice", "Notes", "NotYet", "Number", "expect", "expect_not", "expect_same", "expect_shape", "expect_written", "judge", "lesson_folder", "load_answers",
+    "MY_PHOTO", "Choice", "FewBatches", "Notes", "NotYet", "Number", "expect", "expect_not", "expect_same", "expect_shape", "expect_written", "judge", "lesson_folder", "load_answers",
     "my_photo",
 ]  # fmt: skip

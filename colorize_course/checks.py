@@ -4,8 +4,9 @@ import inspect
 import random
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -256,3 +257,20 @@ def _where(error: Exception, careful: Any) -> str:
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file and frame.line
     ]
     return f"  (line {own[-1].lineno}: {own[-1].line})" if own else ""
+
+
+class FewBatches:
+    """Batches that stand in for a `LabLoader`, to call a learner's training loop with.
+
+    What lies inside of it has a sampler, and no batches.
+    """
+
+    def __init__(self, batches: Iterable[dict[str, Tensor]]):
+        self._batches = list(batches)
+        self.loader = SimpleNamespace(sampler=SimpleNamespace(set_epoch=lambda epoch: None))
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return iter(self._batches)

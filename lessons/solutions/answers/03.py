@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_written
+from colorize_course import Choice, FewBatches, Number, expect, expect_not, expect_same, expect_written
 
 PREDICTIONS = {
     "shape": Choice(
@@ -371,34 +371,10 @@ def learn(network, loader, epochs, rate=5e-4, watch=None):
     return errors
 
 
-class ThreeBatches:
-    """A loader of three small batches, each of its own brightness."""
-
-    def __init__(self):
-        self.batches = [
-            {"L": i + torch.randn(4, 1, 2, 2), "ab": i * torch.randn(4, 2, 2, 2)} for i in range(3)
-        ]
-        self.loader = Inner()
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        return iter(self.batches)
-
-
-class Inner:
-    """What a loader has inside: no batches of {"L", "ab"} to be had here."""
-
-    def __init__(self):
-        self.sampler = self
-
-    def set_epoch(self, epoch):
-        pass
-
-
 def check_learn(theirs):
-    batches, start = ThreeBatches(), nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    # each of its own brightness
+    batches = FewBatches({"L": i + torch.randn(4, 1, 2, 2), "ab": i * torch.randn(4, 2, 2, 2)} for i in range(3))
+    start = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
 
     def after(function):
         network = copy.deepcopy(start)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorize_course import Choice, Number, expect, expect_not, expect_same, expect_written
+from colorize_course import Choice, FewBatches, Number, expect, expect_not, expect_same, expect_written
 from colorize_lib import models
 from colorize_lib.models import init_weights
 
@@ -279,36 +279,13 @@ def train_judge(network, loader, change, epochs, rate=5e-4, ask=in_one_batch, wa
     return losses
 
 
-class TwoBatches:
-    """A loader of two small batches."""
-
-    def __init__(self):
-        self.batches = [{"L": torch.randn(4, 1, 4, 4), "ab": torch.randn(4, 2, 4, 4)} for _ in range(2)]
-        self.loader = Inner()
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        return iter(self.batches)
-
-
-class Inner:
-    """What a loader has inside."""
-
-    def __init__(self):
-        self.sampler = self
-
-    def set_epoch(self, epoch):
-        pass
-
-
 def half(ab):
     return ab / 2
 
 
 def check_train_judge(theirs):
-    batches, start = TwoBatches(), nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+    batches = FewBatches({"L": torch.randn(4, 1, 4, 4), "ab": torch.randn(4, 2, 4, 4)} for _ in range(2))
+    start = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
 
     def after(function):
         network, shown = copy.deepcopy(start), []
