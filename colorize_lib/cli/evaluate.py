@@ -37,7 +37,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         choices=("efficientnet", "inception", "none"),
         default="efficientnet",
         help="features for the Fréchet distance: those of EfficientNet-Lite2, which come with the extra `train`; "
-        "those of Inception, as in published FIDs, downloaded once (needs torch-fidelity); or none, which is "
+        "those of Inception, as in published FIDs, downloaded once (needs the extra fid); or none, which is "
         "faster (default: efficientnet)",
     )
     parser.add_argument(

@@ -102,9 +102,12 @@ def _gaussian(features: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _inception() -> nn.Module:
     """RGB in [0, 1], (B, 3, H, W) → (B, 2048), as in published FIDs; its weights are downloaded, if needed."""
-    from torchmetrics.image.fid import NoTrainInceptionV3
-
-    _fetch_inception()
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+        from torchmetrics.image.fid import NoTrainInceptionV3
+    except ImportError as error:
+        raise ImportError("the FID needs: pip install 'colorize_lib[fid]'") from error
+    _fetch_inception(URL_INCEPTION_V3)
     return nn.Sequential(_Bytes(), NoTrainInceptionV3("inception-v3-compat", ["2048"]))
 
 
@@ -115,21 +118,15 @@ class _Bytes(nn.Module):
         return (rgb * 255).byte()
 
 
-def _fetch_inception() -> None:
+def _fetch_inception(url: str) -> None:
     """Download Inception's weights to torch's hub folder, where torchmetrics looks for them."""
     try:
-        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-    except ImportError as error:
-        raise ImportError("the FID needs: pip install torch-fidelity") from error
-    try:
         # The checksum is in the file's name; weights_only reads nothing except tensors.
-        torch.hub.load_state_dict_from_url(
-            URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
-        )
+        torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except Exception as error:  # network, protocol, disk, a wrong checksum: many kinds
         raise OSError(
             f"Inception's weights could not be downloaded ({error}). Delete any partial file in "
-            f"{torch.hub.get_dir()}/checkpoints, and download {URL_INCEPTION_V3} to that folder; "
+            f"{torch.hub.get_dir()}/checkpoints, and download {url} to that folder; "
             "or use the EfficientNet features"
         ) from error
 
