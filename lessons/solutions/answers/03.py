@@ -373,7 +373,9 @@ def learn(network, loader, epochs, rate=5e-4, watch=None):
 
 def check_learn(theirs):
     # each of its own brightness
-    batches = FewBatches({"L": i + torch.randn(4, 1, 2, 2), "ab": i * torch.randn(4, 2, 2, 2)} for i in range(3))
+    batches = FewBatches(
+        {"L": i + torch.randn(4, 1, 2, 2), "ab": i * torch.randn(4, 2, 2, 2)} for i in range(3)
+    )
     start = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
 
     def after(function):
